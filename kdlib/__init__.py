@@ -1,0 +1,1 @@
+"""Distilling Bayes: teachers that estimate the Bayes class probabilities, and their students."""

@@ -1,0 +1,128 @@
+"""A teacher's answers are data: computed once for each view, kept beside the teacher, read by every student.
+
+One file holds the float16 logits `(n, classes)` of one sample (or member) on all training rows of one pass, in index
+order. Its key is (training rows, augmentation and its seed, pass, sample); temperature and any number of samples
+are applied on reading. A file is written atomically with a digest, so two processes may fill at once and a corrupt
+file is computed again. Filling uses fixed batches and the hardware settings of the teacher's first filling: the
+bits do not depend on who asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kdlib.augment import view
+from kdlib.checkpoints import read_tensors, write_json, write_tensors
+from kdlib.config import Augmentation
+from kdlib.contract import Teacher, combine
+from kdlib.data import Split
+from kdlib.data.dataset import to_float
+from kdlib.data.hashing import stream
+from kdlib.errors import InputError
+from kdlib.hardware import Hardware
+from kdlib.training import Batch
+
+BATCH = 500
+LIMIT = 20.0
+"""Gigabytes of answers kept a teacher, unless `$KDLIB_ANSWERS_GB` says otherwise; what is over is not kept."""
+
+
+@dataclass
+class Answers:
+    """What one teacher answers to the training rows that one student sees.
+
+    Args:
+        folder: where answers are kept, `None` to keep them in memory only.
+        rows: `(n,)` sorted rows of `split` that the student trains on.
+    """
+
+    teacher: Teacher
+    split: Split
+    rows: Tensor
+    augmentation: Augmentation
+    seed: int
+    folder: Path | None
+    samples: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    _pass: int = -1
+    _kept: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        self.position = torch.full((len(self.split),), -1, dtype=torch.long)
+        self.position[self.rows] = torch.arange(len(self.rows))
+        self.position = self.position.to(self.device)
+        if self.augmentation is Augmentation.NONE:
+            self.seed = 0
+        self.samples = self.samples if self.teacher.stochastic else 1
+        text = hashlib.sha256(self.rows.numpy().tobytes()).hexdigest()[:12]
+        self.key = f"{text}-{self.augmentation}-{self.seed}"
+
+    def probs(self, batch: Batch, temperature: float) -> Tensor:
+        """Return the teacher's probabilities `(n, classes)` on a batch, tempered by T."""
+        # without augmentation a deterministic teacher says the same in every pass
+        number = 0 if self.augmentation is Augmentation.NONE and not self.teacher.stochastic else batch.epoch
+        if number != self._pass or self._kept is None:
+            files = [self._of(number, sample) for sample in range(self.samples)]
+            self._kept, self._pass = torch.cat(files).to(self.device), number
+        return combine(self._kept[:, self.position[batch.index]], temperature)
+
+    def _of(self, number: int, sample: int) -> Tensor:
+        """Return one file's answers `(members, n, classes)`, computed if they are not kept."""
+        if self.folder is None:
+            return self._compute(number, sample, self.teacher.hardware)
+        path = self.folder / self.key / f"pass-{number:05d}-sample-{sample:03d}.safetensors"
+        if path.is_file():
+            try:
+                return read_tensors(path)[0]["outputs"]
+            except (InputError, KeyError):
+                path.unlink(missing_ok=True)  # answers can always be asked for again
+        outputs = self._compute(number, sample, self._settings())
+        if _size(self.folder) + outputs.nbytes <= limit():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_tensors(path, {"outputs": outputs})
+        return outputs
+
+    def _settings(self) -> Hardware:
+        """Return the hardware settings of the first filling, written by whoever fills first."""
+        assert self.folder is not None
+        path = self.folder / "settings.json"
+        own = self.teacher.hardware
+        if path.is_file():
+            kept = Hardware(**json.loads(path.read_text()))
+            if kept.name == own.name:
+                return kept
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, own.as_dict())
+        return own
+
+    def _compute(self, number: int, sample: int, hardware: Hardware) -> Tensor:
+        own, self.teacher.hardware = self.teacher.hardware, hardware
+        devices = [hardware.torch_device] if hardware.device.startswith("cuda") else []
+        out = []
+        try:
+            with hardware.computing(), torch.random.fork_rng(devices):
+                torch.manual_seed(stream(self.seed, number, sample))
+                for rows in torch.split(self.rows, BATCH):
+                    pixels = self.split.pixels[rows].to(hardware.torch_device)
+                    seen = to_float(view(pixels, self.augmentation, self.seed, number, rows.to(pixels.device)))
+                    out.append(self.teacher.outputs(seen, 1).half().cpu())
+        finally:
+            self.teacher.hardware = own
+        return torch.cat(out, 1)
+
+
+def limit() -> float:
+    """Return the bytes of answers that are kept a teacher."""
+    return float(os.environ.get("KDLIB_ANSWERS_GB", LIMIT)) * 1e9
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of all answers in a folder."""
+    return sum(path.stat().st_size for path in folder.glob("*/*.safetensors"))

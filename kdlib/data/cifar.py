@@ -1,0 +1,176 @@
+"""CIFAR-10 and CIFAR-100: from Parquet files, else torchvision's download, to one cache in an order of its own.
+
+The order comes from the content (training images by SHA-256 of their pixels, then label), so every source of the same
+images gives the same splits and the same fingerprint. Source: Krizhevsky, "Learning Multiple Layers of Features from
+Tiny Images", 2009.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from kdlib import paths
+from kdlib.data import cache
+from kdlib.data.dataset import Dataset
+from kdlib.data.subsets import SPLIT_SEED, partition
+from kdlib.errors import InputError
+
+SHAPE = (3, 32, 32)
+COUNTS = (45_000, 5_000, 10_000)
+BYTES = sum(COUNTS) * (3 * 32 * 32 + 8)
+
+CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
+CIFAR100 = """
+apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can
+castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin
+elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster
+man maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck
+pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk
+skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television tiger
+tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
+"""
+
+
+@dataclass(frozen=True)
+class Cifar:
+    """Say what distinguishes one of the two: its classes, its column of labels, its statistics, its fingerprint."""
+
+    classes: tuple[str, ...]
+    column: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    fingerprint: str
+    test_order_kept: bool
+    """CIFAR-10H has one row for every test image, in the order of the original test batch."""
+
+
+CIFAR = {
+    "cifar10": Cifar(
+        classes=tuple(CIFAR10.split()),
+        column="label",
+        mean=(0.49139968, 0.48215841, 0.44653091),
+        std=(0.24703223, 0.24348513, 0.26158784),
+        fingerprint="8f7bb0b80a7cf7f6",
+        test_order_kept=True,
+    ),
+    "cifar100": Cifar(
+        classes=tuple(CIFAR100.split()),
+        column="fine_label",
+        mean=(0.50707516, 0.48654887, 0.44091784),
+        std=(0.26733429, 0.25643846, 0.27615047),
+        fingerprint="2f5f1f2b96003d37",
+        test_order_kept=False,
+    ),
+}
+
+
+def load(name: str, root: Path) -> Dataset:
+    """Load `cifar10` or `cifar100`, built once from the data root or a download.
+
+    Raises: InputError when the images are in neither, or are not the published ones.
+    """
+
+    def build(folder: Path) -> cache.Meta:
+        images, labels, test_images, test_labels = read(name, root)
+        return write(name, folder, images, labels, test_images, test_labels)
+
+    return cache.load(name, CIFAR[name].fingerprint, BYTES, build)
+
+
+def write(
+    name: str, folder: Path, images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, test_labels: np.ndarray
+) -> cache.Meta:
+    """Order and divide the images, uint8 `(n, 32, 32, 3)`, and write them as a cache.
+
+    Raises: InputError if the content is not the published one.
+    """
+    spec = CIFAR[name]
+    order = by_content(images, labels)
+    val, train = partition(torch.from_numpy(labels[order]), (0.1,))
+    test_order = np.arange(len(test_labels)) if spec.test_order_kept else by_content(test_images, test_labels)
+    rows = order[torch.cat([train, val]).numpy()]
+    counts = (len(train), len(val), len(test_labels))
+    all_labels = np.concatenate([labels[rows], test_labels[test_order]]).astype("<i8")
+    head = {"classes": spec.classes, "counts": counts, "shape": SHAPE, "split_seed": SPLIT_SEED}
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    with (folder / cache.PIXELS).open("wb") as file:
+        for part in (images[rows[: counts[0]]], images[rows[counts[0] :]], test_images[test_order]):
+            stored = np.ascontiguousarray(part.transpose(0, 3, 1, 2))
+            digest.update(stored.data)
+            file.write(stored.data)
+    digest.update(all_labels.data)
+    cache.write_labels(folder, all_labels)
+    fingerprint = digest.hexdigest()[:16]
+    if fingerprint != spec.fingerprint:
+        raise InputError(
+            f"the images and labels of {name} are not the published ones (their fingerprint is {fingerprint}, not "
+            f"{spec.fingerprint}): take another copy."
+        )
+    return cache.Meta(fingerprint, spec.classes, SHAPE, counts, spec.mean, spec.std)
+
+
+def by_content(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the order of images by SHA-256 of their pixels (uint8, row by row, RGB), then label."""
+    keys = [(hashlib.sha256(image).digest(), int(label)) for image, label in zip(images, labels, strict=True)]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__))
+
+
+def read(name: str, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return training images, uint8 `(50000, 32, 32, 3)`, and labels, then test images and labels.
+
+    Raises: InputError when they are neither in the data root nor to be downloaded.
+    """
+    found = {part: sorted((root / name).rglob(f"{part}-*.parquet")) for part in ("train", "test")}
+    if not all(found.values()):
+        return _download(name, root)
+    train, test = (_parquet(files, CIFAR[name].column) for files in found.values())
+    return *train, *test
+
+
+def _parquet(files: list[Path], column: str) -> tuple[np.ndarray, np.ndarray]:
+    import pyarrow as arrow
+    from pyarrow.parquet import read_table
+
+    images, labels = [], []
+    for file in files:
+        try:
+            table = read_table(file, columns=["img", column])
+            images += [_decode(row["bytes"]) for row in table["img"].to_pylist()]
+        except (arrow.ArrowException, OSError, ValueError, KeyError, SyntaxError) as error:
+            raise InputError(f"the data file {file} cannot be read: {error}.") from error
+        labels.append(table[column].to_numpy())
+    return np.stack(images), np.concatenate(labels)
+
+
+def _decode(encoded: bytes) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(encoded), formats=("WEBP", "PNG")) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    if pixels.shape != (32, 32, 3):
+        raise ValueError(f"an image has shape {pixels.shape}, not (32, 32, 3)")
+    return pixels
+
+
+def _download(name: str, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    from torchvision.datasets import CIFAR10, CIFAR100
+
+    kind: Any = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
+    place = paths.datasets() / "downloads"
+    cache.require_space(place, 4 * BYTES, f"downloading {name}")
+    try:
+        train, test = (kind(place, train=part, download=True) for part in (True, False))
+    except (OSError, RuntimeError) as error:
+        raise InputError(
+            f"dataset {name} is not in the data root {root} (looked for {name}/train-*.parquet and test-*.parquet) "
+            f"and torchvision could not download it to {place} ({error})."
+        ) from error
+    return train.data, np.array(train.targets), test.data, np.array(test.targets)

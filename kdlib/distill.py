@@ -1,0 +1,125 @@
+"""Students: what they learn from, with which loss, and how well they follow their teacher."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdlib import runs, training
+from kdlib.answers import Answers
+from kdlib.config import Augmentation, StudentConfig
+from kdlib.contract import Teacher
+from kdlib.data import Dataset
+from kdlib.hardware import Hardware, seed_everything
+from kdlib.metrics import fidelity
+from kdlib.runs import Run
+from kdlib.schedule import plan_steps
+from kdlib.teachers import evaluate, log_probs, new_network
+
+Supervision = Callable[[training.Batch], Tensor]
+"""A batch to the class probabilities `(n, classes)` that a student learns from."""
+
+
+def kd_loss(
+    logits: Tensor, labels: Tensor, probs: Tensor, kd_weight: float, temperature: float, student_temperature: float
+) -> Tensor:
+    """Return the loss of knowledge distillation, a mean over the batch in nats.
+
+    L = (1 - α) CE(softmax(z), y) + α T S KL(q ‖ softmax(z / S)), with α = `kd_weight`, q the teacher's probabilities
+    at its temperature T and S the student's. T · S keeps the size of the gradient when both temperatures rise;
+    with T = S it is the familiar T².
+
+    Args:
+        logits: the student's z `(n, classes)`.
+        labels: y `(n,)`.
+        probs: q `(n, classes)`, tempered already.
+
+    Source: Hinton et al. (2015), section 2; with two temperatures as in Bayesian-KD's public code.
+    """
+    logits = logits.float()
+    hard = F.cross_entropy(logits, labels) if kd_weight < 1 else logits.new_zeros(())
+    if kd_weight == 0:
+        return hard
+    soft = F.kl_div(F.log_softmax(logits / student_temperature, 1), probs, reduction="batchmean")
+    return (1 - kd_weight) * hard + kd_weight * temperature * student_temperature * soft
+
+
+def temper(probs: Tensor, temperature: float) -> Tensor:
+    """Return p^(1/T), renormalised: `(n, classes)`."""
+    return probs if temperature == 1 else torch.softmax(probs.log() / temperature, 1)
+
+
+def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None, hardware: Hardware,
+                run: Run | None) -> Supervision | None:  # fmt: skip
+    """Return what a student learns from besides the labels, or `None` for one-hot labels alone.
+
+    `run` is the teacher's, under which its answers are kept.
+    """
+    if config.teacher == "one_hot" or config.kd_weight == 0:
+        return None
+    temperature = float(config.temperature or 1)
+    if teacher is None:  # the exact (or human) class probabilities
+        assert dataset.train.bcp is not None
+        table = temper(dataset.train.bcp, temperature).to(hardware.torch_device)
+        return lambda batch: table[batch.index]
+    seed = config.seed if config.augmentation_seed is None else config.augmentation_seed
+    answers = Answers(
+        teacher, dataset.train, plan_steps(config, dataset).rows, config.augmentation or Augmentation.NONE, seed,
+        folder=run.path / "answers" if run is not None else None, samples=config.samples, device=hardware.torch_device,
+    )  # fmt: skip
+    return lambda batch: answers.probs(batch, temperature)
+
+
+def objective(network: nn.Module, config: StudentConfig, teach: Supervision | None) -> training.Objective:
+    """Return a student's loss of a batch."""
+    if teach is None:
+        return lambda batch: F.cross_entropy(network(batch.images).float(), batch.labels)
+    weight, t, s = float(config.kd_weight or 0), float(config.temperature or 1), float(config.student_temperature or 1)
+
+    def loss(batch: training.Batch) -> Tensor:
+        return kd_loss(network(batch.images), batch.labels, teach(batch), weight, t, s)
+
+    return loss
+
+
+def fit(
+    config: StudentConfig, dataset: Dataset, run: Run, hardware: Hardware, teacher: Teacher | None, parent: Run | None
+) -> nn.Module:
+    """Distil a student and write its run; return its network."""
+    started = time.perf_counter()
+    seed_everything(config.seed)
+    network = new_network(config, dataset)
+    hardware.place(network)
+    if hardware.compile:
+        network.compile()
+    teach = supervision(config, dataset, teacher, hardware, parent)
+    history = training.fit(
+        network, objective(network, config, teach), config, dataset, hardware, run.checkpoints,
+        identity=run.name, label=run.name,
+    )  # fmt: skip
+    student = Teacher(network, hardware, run.name)
+    metrics, predictions = evaluate(student, dataset)
+    notes = {"training_seconds": history.seconds, "best_epoch": history.best_epoch}
+    metrics |= _fidelity(config, dataset, predictions, teacher)
+    runs.finish(run, metrics, predictions, network.state_dict(), history.columns(), notes, started)
+    return network
+
+
+def _fidelity(
+    config: StudentConfig, dataset: Dataset, predictions: dict[str, Tensor], teacher: Teacher | None
+) -> dict[str, float]:
+    """Measure how a student agrees with its teacher, at T = 1; nothing for one-hot labels."""
+    out: dict[str, float] = {}
+    for part, split in (("val", dataset.val), ("test", dataset.test)):
+        if teacher is not None:
+            theirs = log_probs(teacher, split, config.samples if teacher.stochastic else 1)
+        elif config.teacher == "exact_bcp" and split.bcp is not None:
+            theirs = split.bcp.log()
+        else:
+            continue
+        out |= {f"{part}_{name}": value for name, value in fidelity(predictions[part].float(), theirs).items()}
+    return out

@@ -1,0 +1,105 @@
+"""One function from a config to a finished run, with whatever parents it needs."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from kdlib import data, distill, runs, teachers
+from kdlib.config import Config, MeasureConfig, RunType, StudentConfig, TeacherConfig
+from kdlib.contract import Teacher
+from kdlib.errors import InputError
+from kdlib.hardware import Hardware
+from kdlib.plans import WEIGHTS, Plan, plan
+from kdlib.runs import Run
+
+
+@functools.lru_cache(maxsize=4)
+def dataset_of(name: str, root: str | None, image_size: int | None) -> data.Dataset:
+    """Load a dataset once a process."""
+    return data.load(name, root, image_size)
+
+
+def dataset(config: Config) -> data.Dataset:
+    """Return the dataset of a config."""
+    return dataset_of(config.dataset, config.data_root, config.image_size)
+
+
+def execute(config: Config) -> Run:
+    """Return the finished run of a config: found in the store, else resumed, else made, its parents first.
+
+    Raises:
+        InputError: something in the config is refused, before any work.
+        RunLocked: another process is making this run.
+    """
+    return _ensure(plan(config), config.retrain)
+
+
+def _ensure(planned: Plan, retrain: bool = False) -> Run:
+    run = planned.run
+    if run.finished and not retrain:
+        return run
+    runs.writable_store()
+    _check_parents(planned)
+    parents = {role: parent for role, parent in planned.parents.items() if parent.record["run_type"] != "weights"}
+    for parent in parents.values():
+        _ensure(parent)
+    chosen = dataset(planned.config)
+    with runs.locked(run):
+        if run.finished:
+            if not retrain:
+                return run
+            runs.set_aside(run)
+            run.path.mkdir()
+        about = {"dataset": chosen.name, "classes": list(chosen.classes), "shape": list(chosen.shape)}
+        hardware = runs.start(run, {**planned.record, **about}, planned.config, chosen.shape)
+        with hardware.computing():
+            _make(planned, chosen, run, hardware)
+    return run
+
+
+def _make(planned: Plan, chosen: data.Dataset, run: Run, hardware: Hardware) -> None:
+    config = planned.config
+    parent = planned.parents.get("teacher")
+    if isinstance(config, TeacherConfig):
+        teachers.fit(config, chosen, run, hardware)
+    elif isinstance(config, MeasureConfig):
+        assert parent is not None
+        teachers.remeasure(config, teacher_of(parent, chosen, hardware), chosen, run)
+    elif isinstance(config, StudentConfig):
+        teacher = teacher_of(parent, chosen, hardware) if parent is not None else None
+        keeps = parent.run if parent is not None and parent.run.finished else None
+        distill.fit(config, chosen, run, hardware, teacher, keeps)
+
+
+def teacher_of(parent: Plan, chosen: data.Dataset, hardware: Hardware) -> Teacher:
+    """Load the teacher that a plan names: a run of the store or a file of weights."""
+    if parent.record["run_type"] == "weights":
+        assert isinstance(parent.config, TeacherConfig)
+        return teachers.load_weights(parent.record["file"], parent.config, chosen, hardware)
+    return teachers.load(parent.run, hardware)
+
+
+def _check_parents(planned: Plan) -> None:
+    """Refuse a teacher whose classes or image shape are not the student's.
+
+    Raises:
+        InputError: they differ.
+    """
+    for role, parent in planned.parents.items():
+        if parent.config.dataset == planned.config.dataset:
+            continue
+        theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}
+        if not theirs:
+            other = dataset(parent.config)
+            theirs = {"classes": list(other.classes), "shape": list(other.shape)}
+        own = dataset(planned.config)
+        for what, value in (("classes", list(own.classes)), ("shape", list(own.shape))):
+            if theirs[what] != value:
+                raise InputError(
+                    f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose {what} are "
+                    f"not those of {planned.config.dataset}."
+                )
+
+
+__all__ = ["WEIGHTS", "RunType", "dataset", "execute", "plan", "teacher_of"]

@@ -1,0 +1,44 @@
+"""What can stop a training from outside: a signal, or memory that runs out."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import torch
+
+from kdlib.errors import KdlibError
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], int]]:
+    """Turn the first interrupt or termination signal into a number to look at between steps."""
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if seen:  # asked twice: stop at once, the last checkpoint stands
+            raise KeyboardInterrupt
+        seen.append(number)
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: seen[0] if seen else 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def memory_sentence(batch_size: int) -> Iterator[None]:
+    """Turn running out of memory into a sentence that names `batch_size`."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError | MemoryError) and "memory" not in str(error).lower():
+            raise
+        raise KdlibError(f"batch_size = {batch_size} needs more memory than there is: give a smaller one.") from error

@@ -1,0 +1,34 @@
+"""Laplace posteriors of a trained network: `fit`, `from_state` and the options.
+
+The last layer's Kronecker-factored posterior is evaluated in closed form; the others are laplace-torch's.
+"""
+
+from __future__ import annotations
+
+from kdlib.laplace.fit import fit, from_state
+from kdlib.laplace.last_layer_kron import LastLayerKron
+from kdlib.laplace.options import (
+    HessianStructure,
+    Link,
+    Options,
+    Predictive,
+    PriorPrecision,
+    SubsetOfWeights,
+    check,
+)
+from kdlib.laplace.posterior import Batches, Posterior
+
+__all__ = [
+    "Batches",
+    "HessianStructure",
+    "LastLayerKron",
+    "Link",
+    "Options",
+    "Posterior",
+    "Predictive",
+    "PriorPrecision",
+    "SubsetOfWeights",
+    "check",
+    "fit",
+    "from_state",
+]

@@ -1,0 +1,181 @@
+"""From a config to a run: its parents, its identity and its name, before any work is done.
+
+A run's name ends in a short hash of its run type and kind (with an integer `semantics`, raised by hand when their
+numbers change), the resolved parameters that differ from the schema's constants, the dataset's fingerprint and the
+parents' names. A new parameter whose constant means the former behaviour renames nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdlib import data, models, runs, studies
+from kdlib.config import (
+    Augmentation,
+    Config,
+    MeasureConfig,
+    RunType,
+    StudentConfig,
+    TeacherConfig,
+    TeacherKind,
+    TrainingConfig,
+    effective,
+    resolve,
+)
+from kdlib.errors import InputError
+
+SEMANTICS: dict[str, int] = {"teacher/deterministic": 1, "student": 1, "measure": 1}
+"""Raised by hand when the numbers of a run type or kind change."""
+
+WEIGHTS = "weights:"
+KNOWN = ("digits", "cifar10h")
+"""Datasets whose training images have class probabilities: exact ones, or those of people."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run to be: its name, its resolved config and its parents by role."""
+
+    name: str
+    config: Config
+    record: dict[str, Any] = field(compare=False)
+    parents: dict[str, Plan] = field(compare=False, default_factory=dict)
+
+    @property
+    def run(self) -> runs.Run:
+        """Return the folder of the store that this plan fills."""
+        return runs.Run(self.name)
+
+
+def canonical(value: Any) -> str:
+    """Write a JSON-able value in one way only."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def family(config: Config) -> str:
+    """Return the key of `SEMANTICS` that a config belongs to."""
+    kind = getattr(config, "kind", None)
+    return f"{config.run_type}/{kind}" if kind else str(config.run_type)
+
+
+def name_of(config: Config, fingerprint: str, parents: dict[str, str], role: str) -> str:
+    """Return the name of a run: readable, ending in a hash of its identity."""
+    identity = {
+        "run": family(config),
+        "semantics": SEMANTICS[family(config)],
+        "config": effective(config),
+        "dataset": fingerprint,
+        "parents": parents,
+    }
+    tail = hashlib.sha256(canonical(identity).encode()).hexdigest()[:10]
+    dataset = "folder" if config.dataset.startswith("folder:") else config.dataset
+    dataset = dataset.replace(":", "-").replace("@", "-").replace(".", "_")
+    parts = [str(config.run_type), dataset, role, getattr(config, "architecture", None), f"s{config.seed}", tail]
+    return "-".join(part for part in parts if part)
+
+
+def plan(config: Config) -> Plan:
+    """Return the run that a config means, with all its parents.
+
+    Raises:
+        InputError: the dataset, the architecture or a parent is unknown, unfinished or does not fit.
+    """
+    config = config.model_copy(update={"dataset": data.canonical(config.dataset)})
+    fingerprint = data.fingerprint(config.dataset, config.data_root, config.image_size)
+    if isinstance(config, TrainingConfig):
+        _check_training(config)
+    parents, role = _parents(config)
+    names = {key: parent.name for key, parent in parents.items()}
+    name = name_of(config, fingerprint, names, role)
+    record = {
+        "run": name,
+        "run_type": str(config.run_type),
+        "role": role,
+        "semantics": SEMANTICS[family(config)],
+        "fingerprint": fingerprint,
+        "parents": names,
+        "config": config.model_dump(mode="json"),
+    }
+    return Plan(name, config, record, parents)
+
+
+def _check_training(config: TrainingConfig) -> None:
+    if config.architecture not in models.NAMES:
+        raise InputError(f"architecture = {config.architecture!r} is refused: allowed are {', '.join(models.NAMES)}.")
+    if config.dataset.startswith("digits") and config.augmentation is not Augmentation.NONE:
+        raise InputError(
+            f"augmentation = {str(config.augmentation)!r} is refused for {config.dataset}: its class probabilities are "
+            "exact for the image as drawn, so allowed is none."
+        )
+
+
+def _parents(config: Config) -> tuple[dict[str, Plan], str]:
+    """Return a config's parents, and the word for it in the run's name."""
+    if isinstance(config, StudentConfig):
+        if config.teacher in studies.SUPERVISION:
+            if config.teacher == "exact_bcp" and config.dataset.partition(":")[0] not in KNOWN:
+                raise InputError(
+                    f"teacher = 'exact_bcp' is refused for {config.dataset}: its class probabilities are not known."
+                )
+            return {}, config.teacher
+        parent = reference(config, config.teacher, "teacher", config.teacher_architecture)
+        return {"teacher": parent}, f"from-{parent.record['role']}"
+    if isinstance(config, MeasureConfig):
+        if config.parent is None:
+            raise InputError("parent = None is refused: a measurement needs the teacher that it measures.")
+        parent = reference(config, config.parent, "parent", config.architecture)
+        return {"teacher": parent}, f"of-{parent.record['role']}"
+    assert isinstance(config, TeacherConfig)
+    for name in ("parent", "members"):
+        if getattr(config, name) is not None:
+            raise InputError(f"{name} = {getattr(config, name)!r} is refused: kind {config.kind} has none.")
+    return {}, str(config.kind)
+
+
+def reference(config: Config, text: str, parameter: str, architecture: str | None = None) -> Plan:
+    """Return the teacher that a text names: a kind, `<study>/<label>`, a run or `weights:<file>`."""
+    seed = studies.teacher_seed(config)
+    if text.startswith(WEIGHTS):
+        return _external(config, text, parameter, architecture)
+    if text in set(TeacherKind):
+        given = {"dataset": config.dataset, "image_size": config.image_size, "data_root": config.data_root}
+        same = {"device": config.device, "threads": config.threads, "precision": config.precision}
+        return plan(resolve(RunType.TEACHER, {**given, **same, "kind": text, "seed": seed}))
+    if "/" in text:
+        study, _, label = text.rpartition("/")
+        teacher = studies.load(study).teacher(label, seed)
+        return plan(teacher.model_copy(update={"device": config.device, "threads": config.threads}))
+    run = runs.find(text, parameter)
+    record = run.record
+    if record["run_type"] != RunType.TEACHER:
+        raise InputError(f"{parameter} = {text!r} is refused: {run.name} is a {record['run_type']}, not a teacher.")
+    return Plan(run.name, resolve(RunType.TEACHER, record["config"]), record)
+
+
+def _external(config: Config, text: str, parameter: str, architecture: str | None) -> Plan:
+    """Return a plan that stands for a file of weights: named by its content, never trained."""
+    path = Path(text.removeprefix(WEIGHTS))
+    if path.suffix != ".safetensors" or not path.is_file():
+        raise InputError(f"{parameter} = {text!r} is refused: allowed is the path of a .safetensors file that exists.")
+    if architecture not in models.NAMES:
+        raise InputError(
+            f"{'teacher_' * (parameter == 'teacher')}architecture = {architecture!r} is refused: {text} needs one of "
+            f"{', '.join(models.NAMES)}."
+        )
+    with path.open("rb") as stream:
+        content = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
+    name = f"weights-{architecture}-{content}"
+    given = {"dataset": config.dataset, "image_size": config.image_size, "data_root": config.data_root}
+    teacher = resolve(RunType.TEACHER, {**given, "architecture": architecture})
+    record = {
+        "run": name,
+        "run_type": "weights",
+        "role": "weights",
+        "file": str(path),
+        "config": teacher.model_dump(mode="json"),
+    }
+    return Plan(name, teacher, record)

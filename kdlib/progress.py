@@ -1,0 +1,36 @@
+"""Whether a progress bar is shown: decided once, here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+
+def wanted() -> bool:
+    """Say whether someone is watching: a terminal, or a kernel that a person (no batch runner) drives.
+
+    `$KDLIB_PROGRESS` set to 0 or 1 decides otherwise. A captured bar would leave its every step on a page.
+    """
+    given = os.environ.get("KDLIB_PROGRESS")
+    if given is not None:
+        return given not in ("", "0")
+    if "ipykernel" in sys.modules:
+        return not any(name in _parent() for name in ("papermill", "nbconvert", "nbclient", "execute"))
+    return sys.stderr.isatty()
+
+
+def _parent() -> str:
+    """Return the command line of the parent process, or an empty text where the system does not tell."""
+    try:
+        return Path(f"/proc/{os.getppid()}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def bar(total: int, done: int, label: str) -> tqdm[Any]:
+    """Return a progress bar with the time left, silent where nobody watches."""
+    return tqdm(total=total, initial=done, desc=label, unit="step", leave=False, disable=not wanted(), file=sys.stderr)

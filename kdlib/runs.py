@@ -1,0 +1,219 @@
+"""The run store: a folder a run, named by what made it, finished or resumable, never computed twice.
+
+A finished run holds `config.json`, `weights.safetensors`, `history.parquet`, `predictions.safetensors` (float16
+log-probabilities on validation and test images), `provenance.json` and, written last, `metrics.json`: a run is
+finished if and only if that file is there. The only lock is a `flock` on the folder itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from kdlib import hardware, paths
+from kdlib.checkpoints import read_tensors, write_json, write_tensors
+from kdlib.config import Config
+from kdlib.errors import InputError, KdlibError, RunLocked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Run:
+    """One folder of the store, by name."""
+
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """Return the run's folder."""
+        return paths.runs() / self.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Return the folder of checkpoints, which is gone when the run is finished."""
+        return self.path / "checkpoints"
+
+    @property
+    def finished(self) -> bool:
+        """Say whether the run is complete."""
+        return (self.path / "metrics.json").is_file()
+
+    def _json(self, file: str) -> dict[str, Any]:
+        return dict(json.loads((self.path / file).read_text()))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Return `config.json`: run type, resolved config, parents, dataset, fingerprint and name."""
+        return self._json("config.json")
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Return the point values, named `val_...` and `test_...`."""
+        return self._json("metrics.json")
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Return what made the run: versions, hardware, times."""
+        return self._json("provenance.json")
+
+    def weights(self, file: str = "weights.safetensors") -> dict[str, Tensor]:
+        """Return the trained tensors."""
+        return read_tensors(self.path / file)[0]
+
+    def predictions(self) -> dict[str, Tensor]:
+        """Return log-probabilities `(n, classes)`, float16, as `val` and `test`."""
+        return read_tensors(self.path / "predictions.safetensors")[0]
+
+    def history(self) -> pd.DataFrame:
+        """Return one row a training step; validation stands on the rows that end an epoch."""
+        import pandas as pd
+
+        return pd.read_parquet(self.path / "history.parquet")
+
+
+def names() -> list[str]:
+    """Return the names of all runs in the store, finished or not."""
+    store = paths.runs()
+    if not store.is_dir():
+        return []
+    return sorted(p.name for p in store.iterdir() if (p / "config.json").is_file())
+
+
+def find(name: str, parameter: str = "run") -> Run:
+    """Return the finished run of that name, or the only one whose name begins so.
+
+    Raises:
+        InputError: there is none, more than one, or it is not finished.
+    """
+    found = [n for n in names() if n == name] or [n for n in names() if n.startswith(name)]
+    if len(found) != 1:
+        known = f"begins {len(found)} runs ({', '.join(found[:3])}, ...)" if found else "is no run in the store"
+        raise InputError(f"{parameter} = {name!r} is refused: it {known}; `python -m kdlib list` shows what there is.")
+    run = Run(found[0])
+    if not run.finished:
+        raise InputError(f"{parameter} = {name!r} is refused: the run {run.name} is not finished.")
+    return run
+
+
+def set_aside(run: Run) -> Path:
+    """Move a run out of the way, so that nothing of it is lost, and return where it lies."""
+    aside = paths.runs() / "aside" / f"{run.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
+    aside.parent.mkdir(parents=True, exist_ok=True)
+    run.path.replace(aside)
+    return aside
+
+
+def writable_store() -> Path:
+    """Return the store, made if it was not there.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    store = paths.runs()
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        probe = store / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"KDLIB_RUNS = {str(store)!r} is refused: it cannot be written ({error.strerror}).") from None
+    return store
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[None]:
+    """Hold the run's folder; it is made if it was not there.
+
+    Raises:
+        RunLocked: another process holds it.
+    """
+    writable_store()
+    run.path.mkdir(exist_ok=True)
+    descriptor = os.open(run.path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise RunLocked(f"The run {run.name} is being made by another process: wait for it or stop it.") from None
+    finally:
+        os.close(descriptor)
+
+
+def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int, ...]) -> hardware.Hardware:
+    """Write a run's config and provenance, or take up those of the run that was interrupted.
+
+    The hardware settings of the first start are used again, as long as this machine has the device.
+    """
+    wanted = hardware.resolve(config, shape)
+    known = (run.path / "provenance.json").is_file() and (run.path / "config.json").is_file()
+    provenance = run.provenance if known else {"sessions": []}
+    if known and provenance["hardware"]["name"] == wanted.name:
+        wanted = hardware.Hardware(**provenance["hardware"])
+    provenance |= {"hardware": wanted.as_dict(), "versions": hardware.versions(), "commit": commit()}
+    provenance["sessions"].append({"started": now()})
+    write_json(run.path / "provenance.json", provenance)
+    write_json(run.path / "config.json", dict(record))
+    return wanted
+
+
+def finish(
+    run: Run,
+    metrics: Mapping[str, float],
+    predictions: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor] | None = None,
+    history: Mapping[str, Any] | None = None,
+    notes: Mapping[str, Any] | None = None,
+    started: float | None = None,
+) -> None:
+    """Write a run's results, `metrics.json` last, and drop its checkpoints."""
+    if weights is not None:
+        write_tensors(run.path / "weights.safetensors", weights)
+    write_tensors(run.path / "predictions.safetensors", predictions)
+    if history is not None:
+        import pandas as pd
+
+        temporary = run.path / f".history.{os.getpid()}"
+        pd.DataFrame(history).to_parquet(temporary, compression="zstd", index=False)
+        temporary.replace(run.path / "history.parquet")
+    provenance = run.provenance
+    provenance["sessions"][-1]["seconds"] = round(time.perf_counter() - started, 3) if started else None
+    provenance |= {"finished": now(), **(notes or {})}
+    write_json(run.path / "provenance.json", provenance)
+    broken = [name for name, value in metrics.items() if value != value or abs(value) == float("inf")]
+    if broken:
+        raise KdlibError(f"The run {run.name} is not finished: its {', '.join(broken)} are no finite numbers.")
+    write_json(run.path / "metrics.json", dict(metrics))
+    for file in run.checkpoints.glob("*"):
+        file.unlink()
+    if run.checkpoints.is_dir():
+        run.checkpoints.rmdir()
+
+
+def now() -> str:
+    """Return the time in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def commit() -> str | None:
+    """Return the commit of the code, or `None` outside a clone."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

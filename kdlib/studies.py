@@ -1,0 +1,157 @@
+"""A study: what to run, as one validated YAML file in `data/studies`.
+
+    title: Quick                      # the heading of its sections
+    about: One sentence for the reader.
+    parameters: {dataset: digits, seed: [0, 1, 2]}    # given to every entry that has them
+    reports: [teachers, distillation]                  # the pages it fills
+    teachers:
+      plain: {kind: deterministic}                     # label: parameters; lists sweep
+    students:
+      distilled: {teacher: plain, temperature: [1, 4]} # a teacher's label, one_hot or exact_bcp
+    measures:
+      again: {parent: plain, eval_samples: 10}
+
+A student of seed s learns from the labelled teacher of seed s (`teacher_seed` says otherwise).
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kdlib import paths
+from kdlib.config import Config, RunType, StudentConfig, TeacherConfig, fields
+from kdlib.errors import InputError
+from kdlib.sweeps import expand
+
+Entries = dict[str, dict[str, Any]]
+SECTIONS = {"teachers": RunType.TEACHER, "students": RunType.STUDENT, "measures": RunType.MEASURE}
+SUPERVISION = ("one_hot", "exact_bcp")
+"""Supervision without a trained teacher."""
+
+
+class _File(BaseModel):
+    """The top level of a study file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str
+    about: str = ""
+    parameters: dict[str, Any] = {}
+    reports: list[str] = []
+    teachers: Entries = {}
+    students: Entries = {}
+    measures: Entries = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One labelled sweep of a study."""
+
+    run_type: RunType
+    label: str
+    given: dict[str, Any]
+
+    def configs(self) -> list[Config]:
+        """Return the resolved configs of this entry."""
+        return expand(self.run_type, self.given)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as its file has it, validated."""
+
+    name: str
+    title: str
+    about: str
+    reports: tuple[str, ...]
+    entries: tuple[Entry, ...]
+
+    def teacher(self, label: str, seed: int) -> TeacherConfig:
+        """Return the config of the labelled teacher of a seed.
+
+        Raises:
+            InputError: there is no such label, or not exactly one teacher of that seed under it.
+        """
+        labels = {e.label: e for e in self.entries if e.run_type is RunType.TEACHER}
+        if label not in labels:
+            allowed = ", ".join([*labels, *SUPERVISION])
+            raise InputError(f"teacher = {label!r} is refused: allowed in study {self.name} are {allowed}.")
+        found = [c for c in labels[label].configs() if c.seed == seed]
+        if len(found) != 1 or not isinstance(found[0], TeacherConfig):
+            raise InputError(
+                f"teacher = {label!r} is refused for seed {seed}: study {self.name} has {len(found)} teachers of that "
+                "label and seed, and a student needs exactly one."
+            )
+        return found[0]
+
+
+def names() -> list[str]:
+    """Return the names of the study files."""
+    return sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
+
+
+@functools.cache
+def load(name: str) -> Study:
+    """Read a study by name, or by the path of a file that ends in `.yaml`, and validate all of it.
+
+    Raises:
+        InputError: no such study, an unknown key, a wrong value, or a teacher that does not exist.
+    """
+    path = Path(name) if name.endswith(".yaml") else paths.STUDIES / f"{name}.yaml"
+    if not path.is_file() or (path.stem == name and name not in names()):
+        raise InputError(f"study = {name!r} is refused: allowed are {', '.join(names())} or the path of a .yaml file.")
+    try:
+        file = _File.model_validate(yaml.safe_load(path.read_text()) or {})
+    except yaml.YAMLError as error:
+        raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path.name}: {place} is refused: {first['msg'].lower()}.") from None
+    entries = []
+    for section, run_type in SECTIONS.items():
+        known = fields(run_type)
+        for label, given in getattr(file, section).items():
+            shared = {k: v for k, v in file.parameters.items() if k in known}
+            entries.append(Entry(run_type, label, _referring({**shared, **given}, run_type, path)))
+    everywhere = set().union(*(fields(run_type) for run_type in SECTIONS.values()))
+    for key in file.parameters:
+        if key not in everywhere:
+            raise InputError(f"{path.name}: parameters.{key} is no parameter of any run.")
+    study = Study(path.stem, file.title, file.about, tuple(file.reports), tuple(entries))
+    _check(study, path)
+    return study
+
+
+def _referring(given: dict[str, Any], run_type: RunType, path: Path) -> dict[str, Any]:
+    """Write a teacher's label as `<study>/<label>`, which stands for the same teacher outside the file too."""
+    key = {RunType.STUDENT: "teacher", RunType.MEASURE: "parent"}.get(run_type)
+    if key is None or key not in given:
+        return given
+    study = path.stem if path.parent == paths.STUDIES else str(path)
+    labels = given[key] if isinstance(given[key], list) else [given[key]]
+    written = [v if v in SUPERVISION or str(v).startswith("weights:") else f"{study}/{v}" for v in labels]
+    return {**given, key: written if len(written) > 1 else written[0]}
+
+
+def _check(study: Study, path: Path) -> None:
+    """Resolve every entry, and every teacher that a student or a measurement names."""
+    for entry in study.entries:
+        try:
+            for config in entry.configs():
+                reference = getattr(config, "teacher", getattr(config, "parent", None))
+                if reference is not None and "/" in reference and not reference.startswith("weights:"):
+                    study.teacher(reference.rpartition("/")[2], teacher_seed(config))
+        except InputError as error:
+            raise InputError(f"{path.name}: {entry.label}: {error}") from None
+
+
+def teacher_seed(config: Config) -> int:
+    """Return the seed of the teacher that a run refers to by label or kind."""
+    seed = config.teacher_seed if isinstance(config, StudentConfig) else None
+    return config.seed if seed is None else seed

@@ -1,0 +1,228 @@
+"""The one training loop: teachers and students of every kind, killed and resumed at any step.
+
+Batch order and views are pure functions of (seed, pass, image), so a checkpoint needs only the step, the trained
+tensors, the optimiser's and the random states, and a resumed run ends bit-identical to one never interrupted.
+A pass is one walk over the training indices; an epoch, in schedules and histories, is as many steps as a pass over
+all the data takes. The two differ only for a subset trained with `match = steps`.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdlib import checkpoints, progress
+from kdlib.augment import view
+from kdlib.config import Augmentation, TrainingConfig
+from kdlib.data import Dataset, Split
+from kdlib.data.dataset import to_float
+from kdlib.errors import NotFinite
+from kdlib.guards import interruptible, memory_sentence
+from kdlib.hardware import Hardware
+from kdlib.schedule import Steps, learning_rate, optimizer_of, plan_steps
+
+SAVE_EVERY = 10.0
+"""Seconds between checkpoints, at least; a slow disk stretches it to 50 times what a save takes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step sees: `index` `(n,)` rows of the training split, images as viewed, labels `(n,)`."""
+
+    index: Tensor
+    epoch: int
+    """The pass, which together with the image and the augmentation seed fixes the view."""
+    images: Tensor
+    labels: Tensor
+    progress: float
+    """Full-data epochs done before this step."""
+
+
+Objective = Callable[[Batch], Tensor]
+
+
+@dataclass
+class History:
+    """What a training left behind."""
+
+    train_loss: Tensor
+    """`(steps,)`"""
+    validation: Tensor
+    """`(epochs, 2)`: NLL in nats and accuracy"""
+    learning_rates: list[float]
+    per_epoch: int
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+    """Time in the loop, in this process."""
+
+    def columns(self) -> dict[str, Any]:
+        """Return one row a step, for a table; validation stands on the rows that end an epoch."""
+        steps = len(self.train_loss)
+        empty = torch.full((steps, 2), math.nan)
+        empty[self.per_epoch - 1 :: self.per_epoch] = self.validation
+        return {
+            "step": list(range(1, steps + 1)),
+            "epoch": [(s + 1) / self.per_epoch for s in range(steps)],
+            "train_loss": self.train_loss.tolist(),
+            "val_nll": empty[:, 0].tolist(),
+            "val_accuracy": empty[:, 1].tolist(),
+            "learning_rate": self.learning_rates,
+        }
+
+
+@torch.no_grad()
+def predict(forward: Callable[[Tensor], Tensor], split: Split, hardware: Hardware, batch_size: int = 500) -> Tensor:
+    """Return the outputs `(n, classes)`, float32, of a function of images on a whole split."""
+    out = []
+    for rows in torch.split(torch.arange(len(split)), batch_size):
+        with hardware.autocast():
+            out.append(forward(hardware.layout(split.take(rows).to(hardware.torch_device))).float().cpu())
+    return torch.cat(out)
+
+
+class _Loop:
+    """The state of one training, which `save` and `restore` move to and from disk."""
+
+    def __init__(self, trained: nn.Module, steps: Steps, config: TrainingConfig, hardware: Hardware) -> None:
+        self.trained, self.steps, self.step = trained, steps, 0
+        self.optimizer = optimizer_of(config, trained.parameters())
+        device = hardware.torch_device
+        epochs = steps.total // steps.per_epoch
+        rates = [learning_rate(config, s / steps.per_epoch) for s in range(steps.total)]
+        self.history = History(torch.zeros(steps.total, device=device), torch.zeros(epochs, 2), rates, steps.per_epoch)
+        self.checked = 0
+
+    def check(self) -> None:
+        """Stop where a loss was not finite."""
+        bad = (~torch.isfinite(self.history.train_loss[self.checked : self.step])).nonzero()
+        if len(bad):
+            step = self.checked + int(bad[0])
+            epoch = step // self.steps.per_epoch + 1
+            raise NotFinite(
+                f"The training loss is {float(self.history.train_loss[step])} at step {step + 1} (epoch {epoch}): "
+                f"a smaller learning_rate than {self.history.learning_rates[step]:g} may help."
+            )
+        self.checked = self.step
+
+    def save(self, folder: Path, identity: str) -> None:
+        self.check()  # a checkpoint is never poisoned
+        tensors = {f"trained/{k}": v for k, v in self.trained.state_dict().items()}
+        tensors |= {f"best/{k}": v for k, v in self.history.best.items()}
+        tensors |= {"loss": self.history.train_loss[: self.step], "validation": self.history.validation}
+        optimizer = checkpoints.optimizer_state(self.optimizer, tensors)
+        state = {"identity": identity, "optimizer": optimizer, "random": checkpoints.random_state(tensors)}
+        checkpoints.save_step(folder, self.step, tensors, {**state, "best_epoch": self.history.best_epoch})
+
+    def restore(self, folder: Path, identity: str) -> None:
+        found = checkpoints.newest(folder, identity)
+        if found is None:
+            return
+        tensors, state = found
+
+        def part(prefix: str) -> dict[str, Tensor]:
+            return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+        self.trained.load_state_dict(part("trained/"))
+        checkpoints.load_optimizer(self.optimizer, tensors, state["optimizer"])
+        checkpoints.load_random_state(tensors, state["random"])
+        self.step = self.checked = int(state["step"])
+        self.history.train_loss[: self.step] = tensors["loss"].to(self.history.train_loss.device)
+        self.history.validation, self.history.best_epoch = tensors["validation"], int(state["best_epoch"])
+        self.history.best = part("best/")
+
+
+def fit(
+    trained: nn.Module,
+    objective: Objective,
+    config: TrainingConfig,
+    dataset: Dataset,
+    hardware: Hardware,
+    folder: Path,
+    identity: str,
+    forward: Callable[[Tensor], Tensor] | None = None,
+    start_epoch: Callable[[int], None] | None = None,
+    label: str = "training",
+) -> History:
+    """Train a module's parameters by steps on `objective(batch)`, from the newest checkpoint if there is one.
+
+    Args:
+        trained: whose parameters are trained and whose state is kept: the network, with any auxiliary modules.
+        objective: the scalar loss of a batch; it is called with `trained` in train mode, under autocast.
+        folder: where checkpoints go; `identity` marks them as this config's.
+        forward: images to logits for validation, called with `trained` in eval mode; `trained` itself by default.
+        start_epoch: called with the number of each full-data epoch before its first step.
+
+    Raises:
+        NotFinite: a loss was not finite; the sentence says where.
+        KeyboardInterrupt: the process was asked to stop; a checkpoint of the last step was written first.
+    """
+    steps, split = plan_steps(config, dataset), dataset.train
+    loop = _Loop(trained, steps, config, hardware)
+    loop.restore(folder, identity)
+    device, history = hardware.torch_device, loop.history
+    kind, view_seed = config.augmentation or Augmentation.NONE, config.augmentation_seed
+    view_seed = config.seed if view_seed is None else view_seed
+    started, saved, wait = time.perf_counter(), time.perf_counter(), SAVE_EVERY
+    order, number = steps.rows, -1
+    trained.train()
+    bar = progress.bar(steps.total, loop.step, label)
+    with memory_sentence(steps.batch_size), interruptible() as asked:
+        while loop.step < steps.total:
+            if loop.step % steps.per_epoch == 0 and start_epoch is not None:
+                start_epoch(loop.step // steps.per_epoch)
+            current, position = divmod(loop.step, steps.per_pass)
+            if current != number:
+                order, number = steps.order(current), current
+            index = order[position * steps.batch_size : (position + 1) * steps.batch_size]
+            pixels, labels = split.pixels[index].to(device), split.labels[index].to(device)
+            index = index.to(device)
+            images = hardware.layout(to_float(view(pixels, kind, view_seed, current, index)))
+            batch = Batch(index, current, images, labels, loop.step / steps.per_epoch)
+            loop.optimizer.param_groups[0]["lr"] = history.learning_rates[loop.step]
+            with hardware.autocast():
+                loss = objective(batch)
+            loop.optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss)
+            loop.optimizer.step()
+            history.train_loss[loop.step] = loss.detach()
+            loop.step += 1
+            bar.update()
+            if loop.step % steps.per_epoch == 0:
+                loop.check()
+                validate(loop, forward or trained, dataset, hardware)
+            now = time.perf_counter()
+            if asked() or now - saved > wait:
+                loop.save(folder, identity)
+                saved = time.perf_counter()
+                wait = max(SAVE_EVERY, 50 * (saved - now))
+            if asked():
+                bar.close()
+                raise SystemExit(143) if asked() == signal.SIGTERM else KeyboardInterrupt
+    bar.close()
+    history.train_loss, history.seconds = history.train_loss.cpu(), time.perf_counter() - started
+    trained.eval()
+    return history
+
+
+def validate(loop: _Loop, forward: Callable[[Tensor], Tensor], dataset: Dataset, hardware: Hardware) -> None:
+    """Measure NLL and accuracy on the validation images and remember the best epoch's weights."""
+    loop.trained.eval()
+    logits, labels = predict(forward, dataset.val, hardware), dataset.val.labels
+    loop.trained.train()
+    epoch = loop.step // loop.steps.per_epoch
+    nll, accuracy = F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean()
+    past = loop.history.validation[: epoch - 1, 0]
+    loop.history.validation[epoch - 1] = torch.stack([nll, accuracy])
+    if not len(past) or nll < past.min():
+        loop.history.best_epoch = epoch
+        loop.history.best = {k: v.detach().clone() for k, v in loop.trained.state_dict().items()}

@@ -1,0 +1,21 @@
+"""Variational inference: any network of convolutions and linear layers, with a posterior over its weights."""
+
+from __future__ import annotations
+
+from kdlib.variational.bayesianize import bayesianize, kl, kl_weight, posteriors
+from kdlib.variational.options import Family, InducingPosterior, Options
+from kdlib.variational.sampling import draw, mean_forward, pinned, sample_forward
+
+__all__ = [
+    "Family",
+    "InducingPosterior",
+    "Options",
+    "bayesianize",
+    "draw",
+    "kl",
+    "kl_weight",
+    "mean_forward",
+    "pinned",
+    "posteriors",
+    "sample_forward",
+]

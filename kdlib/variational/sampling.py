@@ -1,0 +1,136 @@
+"""Monte Carlo with a Bayesian network: several weight draws, one by one or all in one vectorised pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from kdlib.errors import InputError
+from kdlib.variational.bayesianize import layers, posteriors
+
+DRAWS_AT_ONCE = 2**24
+"""Most weights drawn before they are used, 64 MiB of float32; a larger network draws fewer samples at once."""
+
+VECTORISE_BELOW = {"cpu": 2**26, "cuda": 2**30}
+"""Multiply-adds of a pass below which its overhead rules, so that one vectorised pass beats a loop."""
+
+
+def draw(
+    network: nn.Module,
+    samples: int = 1,
+    generator: torch.Generator | None = None,
+    members: Tensor | None = None,
+) -> list[Tensor]:
+    """Draw all weights of `network`, one tensor (samples, d_out, d_in) a Bayesian layer, without gradient.
+
+    Args:
+        samples: ≥ 1.
+        generator: the source of randomness; None is torch's global one.
+        members: (samples,) int64, the members that an ensemble posterior takes; None draws a first one, from
+            which they follow in turn, so that as many samples as members meet each once.
+    """
+    found = posteriors(network)
+    device = next(found[0].parameters()).device
+    if members is None:
+        members = member_indices(samples, generator, device)
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        return [posterior.draw(samples, generator, members) for posterior in found]
+
+
+def member_indices(samples: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """Return consecutive member indices from a random first one, (samples,) int64."""
+    first = torch.randint(2**31, (1,), generator=generator, device=device)
+    return first + torch.arange(samples, device=device)
+
+
+@contextmanager
+def pinned(network: nn.Module, weights: list[Tensor]) -> Iterator[None]:
+    """Use `weights`, one (d_out, d_in) a Bayesian layer, in every pass inside the block."""
+    found = list(layers(network))
+    try:
+        for layer, weight in zip(found, weights, strict=True):
+            layer.pinned = weight
+        yield
+    finally:
+        for layer in found:
+            layer.pinned = None
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Put every module in eval mode without gradient inside the block, and each back as it was after it."""
+    modes = [(module, module.training) for module in network.modules()]
+    try:
+        network.eval()
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def mean_forward(network: nn.Module, x: Tensor) -> Tensor:
+    """Return the outputs of the deterministic twin, (n, classes): eval mode, every posterior at its centre."""
+    with evaluating(network):
+        result: Tensor = network(x)
+    return result
+
+
+def vectorises(network: nn.Module, x: Tensor) -> bool:
+    """Say whether one vectorised pass for all samples is faster than a loop over them.
+
+    Decided by size, so that the same call always gives the same bits: the multiply-adds of a pass are at
+    most (images × positions) × weights.
+    """
+    work = x.numel() // x.shape[1] * sum(layer.weight_shape.numel() for layer in layers(network))
+    return work < VECTORISE_BELOW.get(x.device.type, 0)
+
+
+def sample_forward(
+    network: nn.Module,
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator | None = None,
+    vectorised: bool | None = None,
+) -> Tensor:
+    """Return the outputs of `samples` networks drawn from the posterior, (samples, n, classes).
+
+    Eval mode, no gradient; the network is left as it was. The draws depend on the generator's state, the
+    network and `samples`, not on `x` nor on `vectorised`.
+
+    Args:
+        x: (n, channels, height, width) or (n, features).
+        samples: ≥ 1.
+        generator: on the network's device; None is torch's global one.
+        vectorised: one pass for all samples (convolutions become grouped ones) or a loop; None: by size.
+
+    Raises:
+        InputError: `samples` below 1, or a network that is not Bayesian.
+    """
+    if samples < 1:
+        raise InputError(f"samples is {samples}; it must be an integer of at least 1.")
+    found = posteriors(network)
+    if vectorised is None:
+        vectorised = samples > 1 and vectorises(network, x)
+    weights = sum(layer.weight_shape.numel() for layer in layers(network))
+    at_once = max(1, min(samples, DRAWS_AT_ONCE // weights))
+
+    def forward(drawn: list[Tensor]) -> Tensor:
+        with pinned(network, drawn):
+            result: Tensor = network(x)
+        return result
+
+    outputs: list[Tensor] = []
+    with evaluating(network):
+        members = member_indices(samples, generator, next(found[0].parameters()).device)
+        for start in range(0, samples, at_once):
+            chunk = members[start : start + at_once]
+            drawn = draw(network, len(chunk), generator, chunk)
+            if vectorised:
+                outputs.extend(torch.vmap(forward)(drawn))
+            else:
+                outputs.extend(forward([layer[s] for layer in drawn]) for s in range(len(chunk)))
+    return torch.stack(outputs)

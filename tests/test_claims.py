@@ -1,0 +1,244 @@
+"""The statistics of the claims, on simulated data with known effects and against scipy."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from kdlib import claims
+from kdlib.claims import CLAIMS, Direction, Effect, Verdict
+from kdlib.errors import InputError
+
+SIMULATIONS = 2000
+
+
+def claim(name: str) -> claims.Claim:
+    """Return a claim by its id."""
+    return next(row for row in CLAIMS if row.id == name)
+
+
+def test_paired_is_that_of_scipy() -> None:
+    a, b = [0.81, 0.84, 0.79, 0.86, 0.83], [0.80, 0.81, 0.79, 0.82, 0.83]
+    effect = claims.paired(a, b)
+    reference = stats.ttest_rel(a, b)
+    interval = reference.confidence_interval(0.95)
+    assert effect.p == pytest.approx(reference.pvalue, abs=1e-14)
+    assert (effect.low, effect.high) == pytest.approx((interval.low, interval.high), abs=1e-14)
+    # By hand: differences 1, 3, 0, 4, 0 points; mean 1.6, sd sqrt(13.2 / 4), t(4) = 2.776.
+    assert effect.mean == pytest.approx(0.016)
+    assert effect.sd == pytest.approx(0.01 * math.sqrt(3.3))
+    assert effect.high == pytest.approx(0.016 + 2.7764 * 0.01 * math.sqrt(3.3 / 5), abs=1e-6)
+    assert effect.n == 5
+    shifted = stats.ttest_1samp(np.subtract(a, b), 0.01)
+    assert effect.p_equals(0.01) == pytest.approx(shifted.pvalue, abs=1e-14)
+
+
+def test_one_seed_and_equal_seeds() -> None:
+    one = claims.mean_interval([0.5])
+    assert one.n == 1 and one.mean == 0.5 and math.isnan(one.low) and math.isnan(one.p)
+    equal = claims.paired([1.0, 2.0], [0.5, 1.5])
+    assert (equal.low, equal.mean, equal.high, equal.p) == (0.5, 0.5, 0.5, 0.0)
+    assert claims.paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
+
+
+def test_relative_change() -> None:
+    b = np.array([1.0, 2.0, 5.0, 3.0, 4.0])
+    exact = claims.paired_relative(0.7 * b, b)
+    assert exact.mean == pytest.approx(-0.3) and exact.high == pytest.approx(-0.3)
+    a = b * np.array([0.6, 0.7, 0.8, 0.75, 0.65])
+    effect, logs = claims.paired_relative(a, b), claims.paired(np.log(a), np.log(b))
+    assert effect.low == pytest.approx(math.exp(logs.low) - 1)
+    assert effect.p == logs.p and effect.p_equals(-0.1) == pytest.approx(logs.p_equals(math.log(0.9)))
+    with pytest.raises(InputError, match="positive"):
+        claims.paired_relative([1.0, 0.0], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_intervals_cover_as_stated(n: int) -> None:
+    rng = np.random.default_rng(n)
+    effect = 0.02
+    baseline = rng.normal(0.8, 0.02, (SIMULATIONS, n))  # shared by the pair, as a seed is
+    treated = baseline + effect + rng.normal(0, 0.01, (SIMULATIONS, n))
+    found = [claims.paired(a, b) for a, b in zip(treated, baseline, strict=True)]
+    covered = np.mean([e.low <= effect <= e.high for e in found])
+    assert 0.93 <= covered <= 0.97
+
+
+def test_a_bootstrap_of_five_seeds_would_not() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (400, 5))
+    intervals = [claims.bootstrap(row, lambda x: float(np.mean(x)), draws=300) for row in values]
+    assert np.mean([low <= 0 <= high for _, low, high in intervals]) < 0.9
+
+
+def test_bootstrap_of_test_images() -> None:
+    rng = np.random.default_rng(1)
+    hits = rng.random((200, 1000)) < 0.9
+    found = [claims.bootstrap(row, lambda x: float(np.mean(x)), draws=200) for row in hits]
+    assert 0.9 <= np.mean([low <= 0.9 <= high for _, low, high in found]) <= 0.99
+    assert found[0] == claims.bootstrap(hits[0], lambda x: float(np.mean(x)), draws=200)
+    assert found[0][0] == hits[0].mean()
+    pairs = np.stack([hits[0], hits[1]], axis=1)
+    estimate, low, high = claims.bootstrap(pairs, lambda x: float(x[:, 0].mean() - x[:, 1].mean()), draws=200)
+    assert low < estimate == hits[0].mean() - hits[1].mean() < high
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1 gives 0.02, 0.03, 0.06, 0.04; the last is raised to 0.06.
+    np.testing.assert_allclose(claims.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(claims.holm([0.01, np.nan, 0.04]), [0.02, np.nan, 0.04])
+    np.testing.assert_allclose(claims.holm([0.7, 0.8]), [1, 1])
+    assert claims.holm([]).shape == (0,)
+
+
+def family(rng: np.random.Generator, n: int, effects: list[float]) -> dict[str, Effect | None]:
+    """Return effects of several teachers over one deterministic baseline, as a study measures them."""
+    baseline = rng.normal(0.8, 0.01, n)
+    seed = rng.normal(0, 0.01, n)
+    return {
+        str(k): claims.paired(0.8 + seed + size + rng.normal(0, 0.005, n), seed + baseline)
+        for k, size in enumerate(effects)
+    }
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_false_verdicts_are_as_rare_as_stated(n: int) -> None:
+    rng = np.random.default_rng(n)
+    row = claim("C9")
+    no_effect = [0.0] * 4
+    said = [[j.verdict for j in claims.judge(row, family(rng, n, no_effect))] for _ in range(SIMULATIONS)]
+    assert np.mean([Verdict.SUPPORTED in verdicts for verdicts in said]) <= 0.05
+    just = [row.smallest] * 4
+    said = [[j.verdict for j in claims.judge(row, family(rng, n, just))] for _ in range(SIMULATIONS)]
+    assert np.mean([Verdict.NOT_SUPPORTED in verdicts for verdicts in said]) <= 0.05
+
+
+def test_verdicts_find_what_is_there() -> None:
+    rng = np.random.default_rng(3)
+    said = [claims.judge(claim("C9"), family(rng, 10, [0.03, -0.03])) for _ in range(200)]
+    assert np.mean([first.verdict is Verdict.SUPPORTED for first, _ in said]) > 0.95
+    assert np.mean([second.verdict is Verdict.NOT_SUPPORTED for _, second in said]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("effect", "p", "said"),
+    [
+        (None, math.nan, Verdict.NOT_RUN),
+        (Effect(0.02, 0.01, 0.03, 4, 0.006, 0.001), 0.001, Verdict.INCONCLUSIVE),  # four seeds
+        (Effect(0.02, 0.01, 0.03, 5, 0.008, 0.005), 0.005, Verdict.SUPPORTED),
+        (Effect(0.02, 0.01, 0.03, 5, 0.008, 0.005), 0.06, Verdict.INCONCLUSIVE),  # not after correction
+        (Effect(0.008, 0.004, 0.012, 5, 0.003, 0.005), 0.005, Verdict.INCONCLUSIVE),  # there, perhaps too small
+        (Effect(0.004, 0.001, 0.007, 5, 0.002, 0.02), 0.02, Verdict.NOT_SUPPORTED),  # there, and too small
+        (Effect(0.0, -0.02, 0.02, 5, 0.016, 1.0), 1.0, Verdict.INCONCLUSIVE),  # wide
+        (Effect(-0.02, -0.03, -0.01, 5, 0.008, 0.005), 0.005, Verdict.NOT_SUPPORTED),  # the other way round
+    ],
+)
+def test_verdict_rules(effect: Effect | None, p: float, said: Verdict) -> None:
+    assert claims.verdict(effect, smallest=0.01, p=p) is said
+
+
+def test_claims_that_say_lower_are_turned() -> None:
+    row = claim("C3")
+    base = np.array([0.40, 0.41, 0.39, 0.42, 0.38, 0.40])
+    better = base - np.array([0.06, 0.05, 0.07, 0.06, 0.05, 0.07])
+    worse = base + 0.05
+    effects = {"variational": claims.paired(better, base), "laplace": claims.paired(worse, base)}
+    first, second = claims.judge(row, effects)
+    assert first.verdict is Verdict.SUPPORTED and first.effect is not None
+    assert first.effect.mean == pytest.approx(0.06)
+    assert first.effect.low < first.effect.mean < first.effect.high
+    assert second.verdict is Verdict.NOT_SUPPORTED
+    assert claims.judge(row, {"variational": None})[0].verdict is Verdict.NOT_RUN
+
+
+def test_relative_claims() -> None:
+    rng = np.random.default_rng(5)
+    base = rng.uniform(1, 3, 8)
+    noise = np.exp(rng.normal(0, 0.02, 8))
+    for factor, said in [(0.7, Verdict.SUPPORTED), (0.99, Verdict.NOT_SUPPORTED), (1.3, Verdict.NOT_SUPPORTED)]:
+        effects = {"laplace": claims.paired_relative(factor * base * noise, base)}
+        assert claims.judge(claim("C5"), effects)[0].verdict is said
+
+
+def test_a_guard_can_stop_a_claim() -> None:
+    row = claim("C8")
+    assert row.guard is not None
+    cmi = {"mcmi": claims.paired([0.5, 0.6, 0.55, 0.52, 0.58], [0.2, 0.3, 0.2, 0.25, 0.22])}
+    cheap = claims.mean_interval([0.001, -0.002, 0.0, 0.002, -0.001])
+    dear = claims.mean_interval([-0.03, -0.035, -0.028, -0.033, -0.031])
+    unclear = claims.mean_interval([-0.03, 0.01, 0.0, -0.02, -0.005])
+    said = [claims.judge(row, cmi, {"mcmi": guard})[0].verdict for guard in (cheap, dear, unclear)]
+    assert said == [Verdict.SUPPORTED, Verdict.NOT_SUPPORTED, Verdict.INCONCLUSIVE]
+    assert claims.judge(row, cmi)[0].verdict is Verdict.INCONCLUSIVE
+
+
+def test_a_family_has_one_answer() -> None:
+    yes, no, unclear, absent = Verdict
+    assert claims.overall([yes, yes]) is yes
+    assert claims.overall([yes, no]) is no
+    assert claims.overall([yes, unclear]) is claims.overall([yes, absent]) is unclear
+    assert claims.overall([]) is claims.overall([absent]) is absent
+
+
+def test_seeds_needed_give_the_power() -> None:
+    seen = Effect(0.0, -0.01, 0.01, 5, 0.01, 1.0)
+    n = claims.seeds_needed(seen, smallest=0.008)
+    rng = np.random.default_rng(0)
+    draws = rng.normal(0.008, 0.01, (SIMULATIONS, n))
+    power = np.mean(stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05)
+    fewer = np.mean(stats.ttest_1samp(draws[:, :-2], 0, axis=1).pvalue < 0.05)
+    assert n == 15 and power == pytest.approx(0.8, abs=0.04) and fewer < power
+    assert claims.seeds_needed(seen, 0.05) == 5
+    assert claims.seeds_needed(seen, 0.0008) > 1000
+    assert claims.seeds_needed(seen, 0.008, comparisons=4) > n
+    with pytest.raises(InputError, match="smallest"):
+        claims.seeds_needed(seen, 0.0)
+
+
+def test_gains_pair_by_seed() -> None:
+    rows = [
+        {"teacher": teacher, "seed": seed, "test_accuracy": 0.8 + 0.01 * seed + gain + wiggle * (-1) ** seed}
+        for teacher, gain, wiggle in [("deterministic", 0, 0), ("laplace", 0.02, 0.001), ("mcmi", 0.0, 0.003)]
+        for seed in range(6)
+    ]
+    frame = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    frame = frame[~((frame.teacher == "mcmi") & (frame.seed == 3))]
+    table = claims.gains(frame).set_index("teacher")
+    assert sorted(table.index) == ["laplace", "mcmi"]
+    assert table.loc["laplace", "mean"] == pytest.approx(0.02)
+    assert table.loc["mcmi", "n"] == 5
+    expected = stats.ttest_1samp([0.021, 0.019] * 3, 0).pvalue
+    assert table.loc["laplace", "p"] == pytest.approx(expected)
+    assert table.loc["laplace", "p_holm"] == pytest.approx(2 * expected)
+    with pytest.raises(InputError, match="several runs"):
+        claims.gains(pd.concat([frame, frame.head(1)]))
+    with pytest.raises(InputError, match="baseline"):
+        claims.gains(frame, baseline="ensemble")
+
+
+def test_the_table_of_claims() -> None:
+    assert [row.id for row in CLAIMS] == [f"C{k}" for k in range(1, 15)]
+    for row in CLAIMS:
+        assert row.smallest > 0 and row.treated and row.source in {"Bayesian-KD", "MCMI"}
+        assert row.unit in {"nats", "accuracy", "relative change"}
+        assert row.relative == (row.unit == "relative change")
+        assert row.text.endswith(".") and row.direction in Direction
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "word"), [([1.0], [1.0, 2.0], "pairs"), ([1.0, math.nan], [1.0, 2.0], "finite"), ([], [], "finite")]
+)
+def test_refused(a: list[float], b: list[float], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        claims.paired(a, b)
+
+
+def test_no_torch() -> None:
+    code = "import sys, kdlib.claims, kdlib.calibration, kdlib.plots, kdlib.pages; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
