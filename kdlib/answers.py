@@ -1,9 +1,9 @@
 """A teacher's answers are data: computed once for each view, kept beside the teacher, read by every student.
 
 One file holds the float16 logits `(n, classes)` of one sample (or member) on all training rows of one pass, in index
-order. Its key is (training rows, augmentation and its seed, pass, sample); temperature and any number of samples
-are applied on reading. A file is written atomically with a digest, so two processes may fill at once and a corrupt
-file is computed again. Filling uses fixed batches and the hardware settings of the teacher's first filling: the
+order. Its key is (dataset, training rows, augmentation and its seed, pass, sample); temperature and any number of
+samples are applied on reading. A file is written atomically with a digest, so two processes may fill at once and a
+corrupt file is computed again. Filling uses fixed batches and the hardware settings of the teacher's first filling: the
 bits do not depend on who asks.
 """
 
@@ -41,11 +41,13 @@ class Answers:
     Args:
         folder: where answers are kept, `None` to keep them in memory only.
         rows: `(n,)` sorted rows of `split` that the student trains on.
+        fingerprint: that of the dataset, which need not be the teacher's.
     """
 
     teacher: Teacher
     split: Split
     rows: Tensor
+    fingerprint: str
     augmentation: Augmentation
     seed: int
     folder: Path | None
@@ -62,7 +64,7 @@ class Answers:
             self.seed = 0
         self.samples = self.samples if self.teacher.stochastic else 1
         text = hashlib.sha256(self.rows.numpy().tobytes()).hexdigest()[:12]
-        self.key = f"{text}-{self.augmentation}-{self.seed}"
+        self.key = f"{self.fingerprint}-{text}-{self.augmentation}-{self.seed}"
 
     def probs(self, batch: Batch, temperature: float) -> Tensor:
         """Return the teacher's probabilities `(n, classes)` on a batch, tempered by T."""
@@ -95,7 +97,7 @@ class Answers:
         path = self.folder / "settings.json"
         own = self.teacher.hardware
         if path.is_file():
-            kept = Hardware(**json.loads(path.read_text()))
+            kept = Hardware(**{**json.loads(path.read_text()), "device": own.device})
             if kept.name == own.name:
                 return kept
         self.folder.mkdir(parents=True, exist_ok=True)

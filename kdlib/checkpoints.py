@@ -100,10 +100,14 @@ def optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], rest: Any) -> None:
     """Give an optimiser the state that `optimizer_state` took."""
     state: dict[int, dict[str, Any]] = {int(key): dict(values) for key, values in rest.items()}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for name, value in tensors.items():
         if name.startswith("optimizer/"):
             _, key, slot = name.split("/")
-            state.setdefault(int(key), {})[slot] = value
+            like = parameters[int(key)]
+            # in the parameter's memory format: a fused kernel walks both in the order in which they are stored
+            same = torch.empty_like(like).copy_(value) if value.shape == like.shape else value
+            state.setdefault(int(key), {})[slot] = same
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
 

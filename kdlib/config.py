@@ -160,7 +160,6 @@ class StudentConfig(TrainingConfig):
     teacher: str = parameter(
         "deterministic",
         "one_hot, exact_bcp, a kind, <study>/<label>, a run's name or weights:<file>",
-        kind="path",
     )
     teacher_seed: Seed | None = parameter(None, "seed of the teacher; None: the student's")
     teacher_architecture: str | None = parameter(None, "architecture of weights:<file>")
@@ -270,10 +269,14 @@ def _normalised(config: Config) -> Config:
             idle |= {"kd_weight"}
         if config.teacher == "one_hot" or config.kd_weight == 0:
             idle |= {"temperature", "student_temperature", "samples", "framework"}
+        if config.teacher == "exact_bcp":
+            idle.add("samples")
         if config.teacher in ("one_hot", "exact_bcp") or config.teacher_seed == config.seed:
             idle.add("teacher_seed")
         if not config.teacher.startswith("weights:"):
             idle.add("teacher_architecture")
+    if isinstance(config, MeasureConfig) and not (config.parent or "").startswith("weights:"):
+        idle.add("architecture")
     constants = {name: type(config).model_fields[name].default for name in idle}
     return config.model_copy(update={**changed, **constants})
 

@@ -68,7 +68,8 @@ def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None
         return lambda batch: table[batch.index]
     seed = config.seed if config.augmentation_seed is None else config.augmentation_seed
     answers = Answers(
-        teacher, dataset.train, plan_steps(config, dataset).rows, config.augmentation or Augmentation.NONE, seed,
+        teacher, dataset.train, plan_steps(config, dataset).rows, dataset.fingerprint,
+        config.augmentation or Augmentation.NONE, seed,
         folder=run.path / "answers" if run is not None else None, samples=config.samples, device=hardware.torch_device,
     )  # fmt: skip
     return lambda batch: answers.probs(batch, temperature)

@@ -6,6 +6,10 @@ from __future__ import annotations
 class KdlibError(Exception):
     """Say in one sentence what went wrong and what to do about it."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Give a notebook the sentence alone: the way to it through the library helps no user."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class InputError(KdlibError, ValueError):
     """Refuse a value: the sentence names the parameter, the value and what is allowed."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from kdlib import data, distill, runs, teachers
-from kdlib.config import Config, MeasureConfig, RunType, StudentConfig, TeacherConfig
+import torch
+
+from kdlib import data, distill, models, runs, teachers
+from kdlib.config import Config, MeasureConfig, StudentConfig, TeacherConfig, TrainingConfig
 from kdlib.contract import Teacher
 from kdlib.errors import InputError
 from kdlib.hardware import Hardware
-from kdlib.plans import WEIGHTS, Plan, plan
+from kdlib.hardware import resolve as resolve_hardware
+from kdlib.plans import Plan, plan
 from kdlib.runs import Run
 
 
@@ -40,17 +43,16 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
     if run.finished and not retrain:
         return run
     runs.writable_store()
-    _check_parents(planned)
+    chosen = dataset(planned.config)
+    _check(planned, chosen)
     parents = {role: parent for role, parent in planned.parents.items() if parent.record["run_type"] != "weights"}
     for parent in parents.values():
         _ensure(parent)
-    chosen = dataset(planned.config)
     with runs.locked(run):
         if run.finished:
             if not retrain:
                 return run
             runs.set_aside(run)
-            run.path.mkdir()
         about = {"dataset": chosen.name, "classes": list(chosen.classes), "shape": list(chosen.shape)}
         hardware = runs.start(run, {**planned.record, **about}, planned.config, chosen.shape)
         with hardware.computing():
@@ -80,26 +82,45 @@ def teacher_of(parent: Plan, chosen: data.Dataset, hardware: Hardware) -> Teache
     return teachers.load(parent.run, hardware)
 
 
-def _check_parents(planned: Plan) -> None:
-    """Refuse a teacher whose classes or image shape are not the student's.
+def _check(planned: Plan, chosen: data.Dataset) -> None:
+    """Refuse what only the dataset and this machine can tell, before anything is made.
 
     Raises:
-        InputError: they differ.
+        InputError: there is no such device or omitted class, the images are too small for the architecture, or the
+            teacher's weights, classes or image shape do not fit.
     """
+    config = planned.config
+    hardware = resolve_hardware(config, chosen.shape)
+    if isinstance(config, TrainingConfig):
+        data.resolve_classes(config.omit_classes, chosen.classes)
+        with torch.device("meta"):  # shapes alone
+            models.build(str(config.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1])
     for role, parent in planned.parents.items():
-        if parent.config.dataset == planned.config.dataset:
+        if parent.record["run_type"] == "weights":
+            teacher_of(parent, chosen, hardware)
+        if parent.config.dataset == config.dataset:
             continue
         theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}
         if not theirs:
             other = dataset(parent.config)
             theirs = {"classes": list(other.classes), "shape": list(other.shape)}
-        own = dataset(planned.config)
-        for what, value in (("classes", list(own.classes)), ("shape", list(own.shape))):
+        for what, value in (("classes", list(chosen.classes)), ("shape", list(chosen.shape))):
             if theirs[what] != value:
                 raise InputError(
                     f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose {what} are "
-                    f"not those of {planned.config.dataset}."
+                    f"not those of {config.dataset}."
                 )
 
 
-__all__ = ["WEIGHTS", "RunType", "dataset", "execute", "plan", "teacher_of"]
+def networks_of(config: Config) -> tuple[Teacher, Teacher | None]:
+    """Return the finished student of a config and its teacher, `None` where labels or exact probabilities taught it.
+
+    A student is given as a `Teacher` too: `probs` for its class probabilities, `network` for the network itself.
+    """
+    planned = plan(config)
+    record = planned.run.record
+    assert isinstance(planned.config, TrainingConfig)
+    hardware = Hardware(**planned.run.provenance["hardware"])
+    student = teachers.restored(planned.config, record, planned.run.weights(), hardware, planned.name)
+    parent = planned.parents.get("teacher")
+    return student, teacher_of(parent, dataset(config), hardware) if parent is not None else None

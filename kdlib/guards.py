@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-import torch
-
 from kdlib.errors import KdlibError
+
+SPENT = ("out of memory", "can't allocate memory", "not enough memory")
+"""What torch says on CUDA, Linux and Windows when memory runs out."""
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def memory_sentence(batch_size: int) -> Iterator[None]:
     """Turn running out of memory into a sentence that names `batch_size`."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError | MemoryError) and "memory" not in str(error).lower():
+    except (MemoryError, RuntimeError) as error:  # torch's own OutOfMemoryError is a RuntimeError
+        if isinstance(error, RuntimeError) and not any(words in str(error) for words in SPENT):
             raise
         raise KdlibError(f"batch_size = {batch_size} needs more memory than there is: give a smaller one.") from error

@@ -95,11 +95,14 @@ def device_of(name: str | None) -> torch.device:
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device: torch.device | None
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError):
-        raise InputError(f"device = {name!r} is refused: this machine offers {offered()}.") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise InputError(f"device = {name!r} is refused: this machine offers {offered()}.")
     return device
 
 

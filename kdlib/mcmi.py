@@ -46,10 +46,15 @@ def conditional_mutual_information(log_probs: Tensor, labels: Tensor, centroids:
         labels: `(n,)` int64.
         centroids: Q `(classes, classes)`, a row for each label; no gradient flows into it.
     """
-    tiny = torch.finfo(log_probs.dtype)
-    finite = log_probs.clamp_min(tiny.min)  # so that p ln p is 0 at p = 0, and not nan
-    targets = centroids.detach().to(log_probs.dtype).clamp_min(tiny.tiny).log()[labels]
-    return (finite.exp() * (finite - targets)).sum(-1).mean()
+    limits = torch.finfo(log_probs.dtype)
+    finite = log_probs.clamp_min(limits.min)  # so that p ln p is 0 at p = 0, and not nan
+    return _mean_divergence(finite, labels, centroids.detach().to(log_probs.dtype))
+
+
+def _mean_divergence(log_probs: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
+    """Return the mean KL(p(·|x) ‖ Q_y) of finite log-probabilities."""
+    targets = centroids.clamp_min(torch.finfo(centroids.dtype).tiny).log_()[labels]
+    return F.kl_div(targets, log_probs, reduction="batchmean", log_target=True)
 
 
 def centroids(probs: Iterable[Tensor], labels: Tensor, classes: int) -> Tensor:
@@ -154,16 +159,14 @@ class MCMIObjective(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Return the scalar loss CE − λ·CMI of a batch, in nats; running centroids move on, in train mode."""
         log_probs = self.network(batch.images).float().log_softmax(-1)
-        cmi = conditional_mutual_information(log_probs, batch.labels, self.centroids)
+        cmi = _mean_divergence(log_probs, batch.labels, self.centroids)
         if self.mode is Centroids.running and self.training:
             self._follow(log_probs.detach().exp(), batch.labels)
-        return F.nll_loss(log_probs, batch.labels) - self.weight * cmi
+        return torch.sub(F.nll_loss(log_probs, batch.labels), cmi, alpha=self.weight)
 
     @torch.no_grad()
     def _follow(self, probs: Tensor, labels: Tensor) -> None:
         """Move the centroids of the classes in a batch towards their means there."""
-        one_hot = F.one_hot(labels, len(self.centroids)).to(probs)
-        counts = one_hot.sum(0)[:, None]
-        means = (one_hot.T @ probs) / counts.clamp_min(1)
-        moved = torch.where(counts > 0, means - self.centroids, 0.0)
-        self.centroids.add_(moved, alpha=1 - self.decay)
+        counts = torch.bincount(labels, minlength=len(self.centroids))[:, None].clamp_min_(1)
+        apart = torch.zeros_like(self.centroids).index_add_(0, labels, probs - self.centroids[labels])
+        self.centroids.addcdiv_(apart, counts, value=1 - self.decay)

@@ -17,8 +17,6 @@ RECORDS = DATA / "records"
 
 NOTEBOOKS = ROOT / "notebooks"
 REPORTS = NOTEBOOKS / "reports"
-PAGES = ROOT / "book" / "results"
-"""Executed report notebooks: the result pages of the book."""
 
 
 def runs() -> Path:
@@ -29,6 +27,11 @@ def runs() -> Path:
 def jobs() -> Path:
     """Return the folder of executed run notebooks: `$KDLIB_JOBS`, else `data/jobs`."""
     return Path(os.environ.get("KDLIB_JOBS") or DATA / "jobs")
+
+
+def pages() -> Path:
+    """Return the folder of executed report notebooks, the book's result pages: `$KDLIB_PAGES`, else `book/results`."""
+    return Path(os.environ.get("KDLIB_PAGES") or ROOT / "book" / "results")
 
 
 def datasets() -> Path:

@@ -31,6 +31,9 @@ from kdlib.errors import InputError
 SEMANTICS: dict[str, int] = {"teacher/deterministic": 1, "student": 1, "measure": 1}
 """Raised by hand when the numbers of a run type or kind change."""
 
+ONE_OUTPUT = (TeacherKind.DETERMINISTIC,)
+"""Kinds that are not stochastic: a student's `samples` means nothing."""
+
 WEIGHTS = "weights:"
 KNOWN = ("digits", "cifar10h")
 """Datasets whose training images have class probabilities: exact ones, or those of people."""
@@ -89,6 +92,8 @@ def plan(config: Config) -> Plan:
     if isinstance(config, TrainingConfig):
         _check_training(config)
     parents, role = _parents(config)
+    if isinstance(config, StudentConfig) and all(getattr(p.config, "kind", "") in ONE_OUTPUT for p in parents.values()):
+        config = config.model_copy(update={"samples": 1})
     names = {key: parent.name for key, parent in parents.items()}
     name = name_of(config, fingerprint, names, role)
     record = {
@@ -148,7 +153,8 @@ def reference(config: Config, text: str, parameter: str, architecture: str | Non
     if "/" in text:
         study, _, label = text.rpartition("/")
         teacher = studies.load(study).teacher(label, seed)
-        return plan(teacher.model_copy(update={"device": config.device, "threads": config.threads}))
+        given = {name: getattr(config, name) for name in ("data_root", "device", "threads", "precision")}
+        return plan(teacher.model_copy(update={name: value for name, value in given.items() if value is not None}))
     run = runs.find(text, parameter)
     record = run.record
     if record["run_type"] != RunType.TEACHER:

@@ -111,8 +111,10 @@ def find(name: str, parameter: str = "run") -> Run:
 def set_aside(run: Run) -> Path:
     """Move a run out of the way, so that nothing of it is lost, and return where it lies."""
     aside = paths.runs() / "aside" / f"{run.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    run.path.replace(aside)
+    aside.mkdir(parents=True)
+    # the folder stays, since it is the lock; metrics.json goes first, for without it the run is not finished
+    for path in sorted(run.path.iterdir(), key=lambda path: path.name != "metrics.json"):
+        path.replace(aside / path.name)
     return aside
 
 
@@ -144,10 +146,11 @@ def locked(run: Run) -> Iterator[None]:
     run.path.mkdir(exist_ok=True)
     descriptor = os.open(run.path, os.O_RDONLY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunLocked(f"The run {run.name} is being made by another process: wait for it or stop it.") from None
         yield
-    except BlockingIOError:
-        raise RunLocked(f"The run {run.name} is being made by another process: wait for it or stop it.") from None
     finally:
         os.close(descriptor)
 
@@ -161,7 +164,10 @@ def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int,
     known = (run.path / "provenance.json").is_file() and (run.path / "config.json").is_file()
     provenance = run.provenance if known else {"sessions": []}
     if known and provenance["hardware"]["name"] == wanted.name:
-        wanted = hardware.Hardware(**provenance["hardware"])
+        wanted = hardware.Hardware(**{**provenance["hardware"], "device": wanted.device})
+    for torn in run.path.glob(".*"):  # what a killed process was writing
+        if torn.is_file():
+            torn.unlink()
     provenance |= {"hardware": wanted.as_dict(), "versions": hardware.versions(), "commit": commit()}
     provenance["sessions"].append({"started": now()})
     write_json(run.path / "provenance.json", provenance)

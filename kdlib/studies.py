@@ -4,6 +4,7 @@
     about: One sentence for the reader.
     parameters: {dataset: digits, seed: [0, 1, 2]}    # given to every entry that has them
     reports: [teachers, distillation]                  # the pages it fills
+    scratch: false                                     # true: in a store of its own
     teachers:
       plain: {kind: deterministic}                     # label: parameters; lists sweep
     students:
@@ -41,6 +42,7 @@ class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     title: str
     about: str = ""
+    scratch: bool = False
     parameters: dict[str, Any] = {}
     reports: list[str] = []
     teachers: Entries = {}
@@ -68,6 +70,8 @@ class Study:
     name: str
     title: str
     about: str
+    scratch: bool
+    """Whether its runs, jobs and pages lie in `data/scratch/<name>`, apart from all others."""
     reports: tuple[str, ...]
     entries: tuple[Entry, ...]
 
@@ -123,7 +127,7 @@ def load(name: str) -> Study:
     for key in file.parameters:
         if key not in everywhere:
             raise InputError(f"{path.name}: parameters.{key} is no parameter of any run.")
-    study = Study(path.stem, file.title, file.about, tuple(file.reports), tuple(entries))
+    study = Study(path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries))
     _check(study, path)
     return study
 

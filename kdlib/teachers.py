@@ -99,12 +99,13 @@ def load(run: Run | str, hardware: Hardware | None = None) -> Teacher:
     Raises:
         InputError: no such run, not finished, no teacher, or weights that do not fit.
     """
-    run = runs.find(run) if isinstance(run, str) else run
+    run = runs.find(run if isinstance(run, str) else run.name)
     record = run.record
-    config = resolve(RunType.TEACHER, record["config"])
-    if record["run_type"] != RunType.TEACHER or not isinstance(config, TeacherConfig):
+    if record["run_type"] != RunType.TEACHER:
         raise InputError(f"run = {run.name!r} is refused: it is a {record['run_type']}, not a teacher.")
-    return _restored(config, record, run.weights(), hardware, run.name)
+    config = resolve(RunType.TEACHER, record["config"])
+    assert isinstance(config, TeacherConfig)
+    return restored(config, record, run.weights(), hardware, run.name)
 
 
 def load_weights(path: str, config: TeacherConfig, dataset: Dataset, hardware: Hardware) -> Teacher:
@@ -112,10 +113,10 @@ def load_weights(path: str, config: TeacherConfig, dataset: Dataset, hardware: H
     from pathlib import Path
 
     record = {"classes": list(dataset.classes), "shape": list(dataset.shape)}
-    return _restored(config, record, read_tensors(Path(path))[0], hardware, path)
+    return restored(config, record, read_tensors(Path(path))[0], hardware, path)
 
 
-def _restored(config: TeacherConfig, record: Mapping[str, Any], tensors: Mapping[str, Tensor],
+def restored(config: TrainingConfig, record: Mapping[str, Any], tensors: Mapping[str, Tensor],
               hardware: Hardware | None, name: str) -> Teacher:  # fmt: skip
     shape, classes = tuple(record["shape"]), tuple(record["classes"])
     hardware = hardware or resolve_hardware(config, shape)

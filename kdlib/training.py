@@ -9,6 +9,7 @@ all the data takes. The two differ only for a subset trained with `match = steps
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -30,7 +31,7 @@ from kdlib.guards import interruptible, memory_sentence
 from kdlib.hardware import Hardware
 from kdlib.schedule import Steps, learning_rate, optimizer_of, plan_steps
 
-SAVE_EVERY = 10.0
+SAVE_EVERY = float(os.environ.get("KDLIB_SAVE_EVERY", 10))
 """Seconds between checkpoints, at least; a slow disk stretches it to 50 times what a save takes."""
 
 
@@ -63,7 +64,7 @@ class History:
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
-    """Time in the loop, in this process."""
+    """Time in the loop, over all sessions that led to the result."""
 
     def columns(self) -> dict[str, Any]:
         """Return one row a step, for a table; validation stands on the rows that end an epoch."""
@@ -101,6 +102,7 @@ class _Loop:
         rates = [learning_rate(config, s / steps.per_epoch) for s in range(steps.total)]
         self.history = History(torch.zeros(steps.total, device=device), torch.zeros(epochs, 2), rates, steps.per_epoch)
         self.checked = 0
+        self.started = time.perf_counter()
 
     def check(self) -> None:
         """Stop where a loss was not finite."""
@@ -121,7 +123,8 @@ class _Loop:
         tensors |= {"loss": self.history.train_loss[: self.step], "validation": self.history.validation}
         optimizer = checkpoints.optimizer_state(self.optimizer, tensors)
         state = {"identity": identity, "optimizer": optimizer, "random": checkpoints.random_state(tensors)}
-        checkpoints.save_step(folder, self.step, tensors, {**state, "best_epoch": self.history.best_epoch})
+        state |= {"best_epoch": self.history.best_epoch, "seconds": time.perf_counter() - self.started}
+        checkpoints.save_step(folder, self.step, tensors, state)
 
     def restore(self, folder: Path, identity: str) -> None:
         found = checkpoints.newest(folder, identity)
@@ -136,6 +139,7 @@ class _Loop:
         checkpoints.load_optimizer(self.optimizer, tensors, state["optimizer"])
         checkpoints.load_random_state(tensors, state["random"])
         self.step = self.checked = int(state["step"])
+        self.started -= float(state["seconds"])
         self.history.train_loss[: self.step] = tensors["loss"].to(self.history.train_loss.device)
         self.history.validation, self.history.best_epoch = tensors["validation"], int(state["best_epoch"])
         self.history.best = part("best/")
@@ -172,7 +176,7 @@ def fit(
     device, history = hardware.torch_device, loop.history
     kind, view_seed = config.augmentation or Augmentation.NONE, config.augmentation_seed
     view_seed = config.seed if view_seed is None else view_seed
-    started, saved, wait = time.perf_counter(), time.perf_counter(), SAVE_EVERY
+    saved, wait = time.perf_counter(), SAVE_EVERY
     order, number = steps.rows, -1
     trained.train()
     bar = progress.bar(steps.total, loop.step, label)
@@ -209,7 +213,7 @@ def fit(
                 bar.close()
                 raise SystemExit(143) if asked() == signal.SIGTERM else KeyboardInterrupt
     bar.close()
-    history.train_loss, history.seconds = history.train_loss.cpu(), time.perf_counter() - started
+    history.train_loss, history.seconds = history.train_loss.cpu(), time.perf_counter() - loop.started
     trained.eval()
     return history
 

@@ -141,9 +141,7 @@ def open_every_page(html_dir: Path) -> list[str]:
             page.close()
         for name, facts in seen.items():
             inner = {link for link in facts["links"] if link.startswith(address)}
-            problems += [
-                f"{name}: broken link {link}" for link in sorted(inner) if not leads(link, html_dir, seen)
-            ]
+            problems += [f"{name}: broken link {link}" for link in sorted(inner) if not leads(link, html_dir, seen)]
     return problems
 
 
@@ -178,11 +176,11 @@ def screenshot(page: Path, path: Path, width: int, dark: bool = False) -> None:
     """Take a picture of a whole page of a built book, at this width in pixels."""
     html_dir = next(folder for folder in page.resolve().parents if (folder / "searchindex.js").is_file())
     with served(html_dir) as address, browser() as chrome:
-        opened = chrome.new_page(
-            viewport={"width": width, "height": HEIGHT}, color_scheme="dark" if dark else "light"
-        )
+        opened = chrome.new_page(viewport={"width": width, "height": HEIGHT}, color_scheme="dark" if dark else "light")
         opened.goto(f"{address}/{page.resolve().relative_to(html_dir).as_posix()}", wait_until="load")
         settle(opened)
+        # The sidebars slide whenever the window changes size, as it does for a picture of the whole page.
+        opened.add_style_tag(content="* { transition: none !important; animation: none !important; }")
         opened.screenshot(path=str(path), full_page=True)
 
 

@@ -16,3 +16,10 @@ def data_root() -> Path:
     if not (root / "cifar100").is_dir() or not (root / "cifar10").is_dir():
         pytest.skip(f"no cifar10/ and cifar100/ in the data root {root}: the tests on real images need both")
     return root
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test a run store of its own and return its folder."""
+    monkeypatch.setenv("KDLIB_RUNS", str(tmp_path / "runs"))
+    return tmp_path / "runs"

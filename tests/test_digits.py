@@ -92,10 +92,10 @@ def test_plain_digits_are_fixed_for_good() -> None:
     assert [len(split) for split in (dataset.train, dataset.val, dataset.test)] == [2_000, 1_000, 10_000]
     assert dataset.shape == (1, 8, 8)
     assert dataset.bcp_source is data.BCPSource.EXACT
-    assert dataset.fingerprint == "FINGERPRINT"
-    assert dataset.train.labels[:12].tolist() == [0]
-    assert torch.allclose(dataset.train.pixels[0, 0, 3, :4], torch.tensor([0.0]), atol=1e-5)
-    assert torch.allclose(dataset.test.pixels[-1, 0, 5, :4], torch.tensor([0.0]), atol=1e-5)
+    assert dataset.fingerprint == "30ed551715422f04"
+    assert dataset.train.labels[:12].tolist() == [7, 6, 9, 5, 8, 7, 5, 2, 9, 5, 6, 3]
+    assert dataset.train.pixels[0, 0, 3, :3].tolist() == pytest.approx([-0.956864, -0.361617, 0.746098], abs=1e-5)
+    assert dataset.test.pixels[-1, 0, 5, :3].tolist() == pytest.approx([-0.534725, -0.484742, -0.316743], abs=1e-5)
 
 
 def test_names_of_the_same_digits_mean_the_same() -> None:
@@ -146,10 +146,12 @@ def test_bcps_of_any_images_have_a_gradient() -> None:
 
 
 def test_loading_takes_less_than_half_a_second() -> None:
-    data.load("digits")
-    start = time.perf_counter()
-    data.load("digits")
-    assert time.perf_counter() - start < 0.5
+    times = []
+    for _ in range(5):  # the best of five: other processes may be at work
+        start = time.perf_counter()
+        data.load("digits")
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
 
 
 @pytest.mark.parametrize("name", ["digits:huge", "digits:medium@-1", "digits:medium@99", "digits@0.4", "digits:"])

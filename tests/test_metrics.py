@@ -52,12 +52,15 @@ def test_hand_case() -> None:
 
 def test_accuracy_nll_and_brier_are_those_of_scikit_learn() -> None:
     from sklearn.metrics import accuracy_score, log_loss, top_k_accuracy_score
+    from torchmetrics.functional.classification import multiclass_accuracy
 
     log_p, labels, _ = draw()
     p, y = log_p.exp().numpy(), labels.numpy()
     got = metrics.measure(log_p, labels)
     assert got["accuracy"] == accuracy_score(y, p.argmax(1))
     assert got["top5"] == top_k_accuracy_score(y, p, k=5, labels=range(10))
+    reference = multiclass_accuracy(log_p.exp(), labels, num_classes=10, average="micro", top_k=5)
+    assert got["top5"] == pytest.approx(float(reference), abs=1e-7)
     assert got["nll"] == pytest.approx(log_loss(y, p, labels=range(10)), abs=1e-12)
     by_hand = sum(((row - np.eye(10)[label]) ** 2).sum() for row, label in zip(p, y, strict=True)) / len(y)
     assert got["brier"] == pytest.approx(by_hand, abs=1e-12)

@@ -55,14 +55,14 @@ def stub(page: str) -> str:
 
 
 def write_stubs(app: Sphinx, config: Config) -> None:
-    """Write a stub for every result page that is missing; its time is 0, older than any input of a build."""
+    """Write a stub for every result page that is missing, with a time that is older than any input's."""
     written = []
     for page in result_pages(config):
         path = Path(app.srcdir) / RESULTS / f"{page}.ipynb"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(stub(page), encoding="utf-8")
-            os.utime(path, (0, 0))
+            os.utime(path, (1, 1))  # not 0, which Snakemake takes for no time and the page for up to date
             written.append(RESULTS + page)
     app.distilling_bayes_stubs = written  # type: ignore[attr-defined]
 
@@ -70,7 +70,7 @@ def write_stubs(app: Sphinx, config: Config) -> None:
 def reread_stubs(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
-    """Return the pages to read again: new stubs, which their time of 0 would hide, and who quotes them."""
+    """Return the pages to read again: new stubs, which their old time would hide, and who quotes them."""
     written: list[str] = app.distilling_bayes_stubs  # type: ignore[attr-defined]
     files = {f"{name}.ipynb" for name in written}
     quoting = [name for name, needs in env.dependencies.items() if files & {str(need) for need in needs}]

@@ -98,7 +98,7 @@ def log_density(images: Tensor, noise_sd: float = NOISE) -> Tensor:
     explained = (projected.view(len(x), len(tau), rank) - centre).square().sum(-1)
     distance = (x.square().sum(1, keepdim=True) - 2 * x @ means.T + means.square().sum(1) - explained) / tau
     log_det = (x.shape[1] - rank) * tau.log() + 2 * lower.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    joint = weights.log() - 0.5 * (distance + log_det + x.shape[1] * math.log(2 * math.pi))
+    joint: Tensor = weights.log() - 0.5 * (distance + log_det + x.shape[1] * math.log(2 * math.pi))
     return joint.view(len(x), *parts.weights.shape).logsumexp(-1)
 
 

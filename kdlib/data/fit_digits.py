@@ -29,13 +29,15 @@ def fit_digits() -> dict[str, Tensor]:
     """
     from sklearn.datasets import load_digits
     from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     images, labels = load_digits(return_X_y=True)
     images = images / 16.0  # brightness is 0 to 16 there
     parts: dict[str, list[np.ndarray]] = {"weights": [], "means": [], "factors": [], "floor": []}
     for label in range(10):
         fit = GaussianMixture(COMPONENTS, reg_covar=REGULARISATION, n_init=5, random_state=0)
-        fit.fit(images[labels == label])
+        with threadpool_limits(1):  # these products are too small to share: threads cost more than they do
+            fit.fit(images[labels == label])
         values, vectors = np.linalg.eigh(fit.covariances_)  # ascending
         floor = values[:, :-RANK].mean(1)
         factors = vectors[:, :, -RANK:] * np.sqrt(values[:, None, -RANK:] - floor[:, None, None])

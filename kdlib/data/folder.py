@@ -168,7 +168,7 @@ def _build(folder: Path, tree: Tree, size: int, fingerprint: str) -> cache.Meta:
         for start in range(0, len(order), CHUNK):
             chunk = [path for path, _ in order[start : start + CHUNK]]
             images = np.stack(list(pool.map(partial(_decode, size=size), chunk)))
-            file.write(images.data)
+            file.write(images.tobytes())
             used = images[: max(0, counts[0] - start)].astype(np.float64) / 255  # training images alone
             total += used.sum((0, 2, 3))
             squares += np.square(used).sum((0, 2, 3))

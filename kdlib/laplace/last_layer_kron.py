@@ -54,7 +54,7 @@ class LastLayerKron(Posterior):
             check_parent(state[name], parameter.detach())
         self.network, self.options = network, options
         device, dtype = head.weight.device, head.weight.dtype
-        self._state = {name: tensor.detach().to(device) for name, tensor in state.items()}
+        self._state = {name: tensor.detach().to(device).contiguous() for name, tensor in state.items()}
         vectors = self._state["class_vectors"].double()
         # Q_B ∘ Q_B gives the diagonal of Q_B diag(s) Q_Bᵀ, Q_B diag(1ᵀQ_B) its row sums
         self._to_variance = vectors.square().T

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from kdlib.errors import InputError
 from kdlib.laplace import links
+from kdlib.laplace.diagonal import diagonal_backend
 from kdlib.laplace.options import HessianStructure, Link, Options, Predictive, SubsetOfWeights, is_batch_norm
 from kdlib.laplace.posterior import (
     Batches,
@@ -53,7 +54,8 @@ def _approximation(network: Network, options: Options, backend: type | None = No
         model: nn.Module = nn.Sequential(OrderedDict(layers))
         extra["last_layer_name"] = "head"  # without it the saved state would hold a training batch
     else:
-        model = copy.deepcopy(network)
+        # its flattened vector of weights cannot be taken of a channels-last network
+        model = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     model.eval().requires_grad_(True)
     if options.structure is HessianStructure.kron:  # a batch norm's weights have no Kronecker factors
         for module in filter(is_batch_norm, model.modules()):
@@ -88,7 +90,7 @@ class LibraryPosterior(Posterior):
         parameters = la.model.last_layer.parameters() if self._on_features else la.params
         check_parent(state["mean"], nn.utils.parameters_to_vector(parameters).detach())
         device = network.head.weight.device
-        self._state = state = {name: tensor.detach().to(device) for name, tensor in state.items()}
+        self._state = state = {name: tensor.detach().to(device).contiguous() for name, tensor in state.items()}
         hessian: Any = state["hessian"] if not kron else None
         if kron:
             hessian = [[state[f"hessian.{i}.{j}"] for j in range(len(f))] for i, f in enumerate(la.H.kfacs)]
@@ -186,21 +188,17 @@ def fit_library(batches: Batches, network: Network, options: Options) -> Library
     Raises:
         InputError: there is no batch.
     """
-    from laplace.curvature import AsdlGGN
-
     count = sum(len(labels) for _, labels in batches)
     if count == 0:
         raise InputError("the batches to fit the Laplace posterior on are empty: at least one image is needed.")
-    # the default backend holds the whole Jacobian of a batch for a diagonal: 11 GB where ASDL needs 2
-    backend = AsdlGGN if options.structure is HessianStructure.diag else None
-    la = _approximation(network, options, backend)
+    la = _approximation(network, options, diagonal_backend() if options.structure is HessianStructure.diag else None)
     head = network.head.weight
     with _quiet_and_seeded(head.device, 0), full_precision(head), torch.enable_grad():
         la.fit(_Loader(batches, count))
     hessian = _factors(la.H_facs.kfacs) if options.structure is HessianStructure.kron else {"hessian": la.H}
     state = {
         "mean": la.mean.clone(),
-        **{name: tensor.detach().contiguous() for name, tensor in hessian.items()},
+        **{name: tensor.detach() for name, tensor in hessian.items()},
         "loss": torch.as_tensor(la.loss, dtype=torch.float64),
         "count": torch.tensor(count),
         "prior_precision": torch.ones((), dtype=torch.float64),

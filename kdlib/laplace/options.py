@@ -154,7 +154,7 @@ def check(options: Options, network: nn.Module) -> None:
     if options.structure is HessianStructure.full and weights > FULL_LIMIT:
         raise InputError(
             f"structure = 'full' with subset = {str(options.subset)!r} is refused for {weights:,} weights, whose "
-            f"Hessian alone would take {4 * weights**2 / 1e9:,.1f} GB: allowed are {FULL_LIMIT:,}; diag and kron take any."
+            f"Hessian alone would take {4 * weights**2 / 1e9:,.1f} GB: allowed are {FULL_LIMIT:,}; choose diag or kron."
         )
     if last:
         return

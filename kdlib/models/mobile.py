@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import nn
-from torchvision.models import MobileNetV2
 
 from kdlib.models.network import LARGEST_CIFAR_IMAGE, Architecture, out_of_place
 
@@ -17,6 +16,8 @@ def stages(channels: int, image_size: int) -> list[nn.Module]:
     812,548: the first block has no expansion of ratio 1, and activations are ReLU6, as in the paper.
     Source: Sandler et al. 2018 (arXiv:1801.04381), table 2.
     """
+    from torchvision.models import MobileNetV2  # here: it takes seconds to import, and most runs need none of it
+
     stride = 1 if image_size <= LARGEST_CIFAR_IMAGE else 2
     setting = [  # expansion, channels at full width, blocks, stride of the first
         [1, 16, 1, 1],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models.shufflenetv2 import channel_shuffle
 
 from kdlib.models.network import LARGEST_CIFAR_IMAGE, Architecture, conv_norm_relu
 
@@ -40,7 +39,7 @@ class ShuffleUnit(nn.Module):
         """Return `(n, outputs, h / stride, w / stride)`."""
         y = F.relu(self.norm1(self.conv1(x)))
         if self.groups > 1:
-            y = channel_shuffle(y, self.groups)
+            y = F.channel_shuffle(y, self.groups)
         y = F.relu(self.norm2(self.conv2(y)))
         y = self.norm3(self.conv3(y))
         if self.appends:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import nn
-from torchvision.models.shufflenetv2 import InvertedResidual
 
 from kdlib.models.network import LARGEST_CIFAR_IMAGE, Architecture, conv_norm_relu, out_of_place
 
@@ -20,6 +19,10 @@ def stages(channels: int, image_size: int) -> list[nn.Module]:
     convolution, as in the benchmark of Tian et al. 2020 (arXiv:1910.10699); above that the paper's 3×3 of
     stride 2 and max-pool. Source: Ma et al. 2018 (arXiv:1807.11164), table 5, size 1×.
     """
+    from torchvision.models.shufflenetv2 import (
+        InvertedResidual,
+    )  # here: it takes seconds to import, and most runs need none of it
+
     if image_size <= LARGEST_CIFAR_IMAGE:
         stem = conv_norm_relu(channels, STEM, kernel=1)
     else:

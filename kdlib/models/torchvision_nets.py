@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import torchvision
 from torch import nn
 
 from kdlib.models.network import LARGEST_CIFAR_IMAGE, Architecture, out_of_place
@@ -16,6 +15,8 @@ def stages(channels: int, image_size: int, name: str) -> list[nn.Module]:
     Up to 64 pixels the stem is a 3×3 convolution of stride 1 without max-pooling, above that torchvision's
     7×7 of stride 2 with it. Source: He et al. 2016 (arXiv:1512.03385), table 1.
     """
+    import torchvision  # here: it takes seconds to import, and most runs need none of it
+
     source = torchvision.models.get_model(name, weights=None)
     out_of_place(source)
     if image_size <= LARGEST_CIFAR_IMAGE:

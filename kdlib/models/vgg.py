@@ -17,7 +17,6 @@ from __future__ import annotations
 from functools import partial
 
 from torch import nn
-from torchvision.models.vgg import cfgs, make_layers
 
 from kdlib.models.network import Architecture, out_of_place
 
@@ -41,14 +40,20 @@ def cut(layers: nn.Sequential, channels: int) -> list[list[nn.Module]]:
     return [part for part in parts if part]
 
 
-def stages(channels: int, image_size: int, configuration: list[str | int], batch_norm: bool) -> list[nn.Module]:
+def stages(channels: int, image_size: int, configuration: str, batch_norm: bool) -> list[nn.Module]:
     """Return five stages; a max-pool opens each but the first, so outputs are what the pools see.
 
     Up to 32 pixels none opens the fifth (it would leave 2×2): outputs have sides 32, 16, 8, 4, 4, as in the
     benchmark of Tian et al. 2020 (arXiv:1910.10699). The mean over pixels takes the place of the last pool.
     Source: Simonyan and Zisserman 2015 (arXiv:1409.1556), table 1.
     """
-    parts = cut(make_layers(configuration, batch_norm=batch_norm), channels)
+    from torchvision.models.vgg import (
+        cfgs,
+        make_layers,
+    )  # here: it takes seconds to import, and most runs need none of it
+
+    layers = make_layers({**cfgs, "8": VGG8}[configuration], batch_norm=batch_norm)
+    parts = cut(layers, channels)
     pooled = {1, 2, 3} if image_size <= 32 else {1, 2, 3, 4}
     return [nn.Sequential(*([nn.MaxPool2d(2)] if index in pooled else []), *part) for index, part in enumerate(parts)]
 
@@ -59,6 +64,11 @@ def compact_stages(channels: int, image_size: int, count: int) -> list[nn.Module
     These are the CIFAR variants of the Bayesian-distillation study: two convolutions a stage of 64, 128, 256,
     512 (and 512) channels; sides 32, 32, 16, 8 (and 4). `vgg_c8` has eight convolutions, `vgg_c13` ten.
     """
+    from torchvision.models.vgg import (
+        cfgs,
+        make_layers,
+    )  # here: it takes seconds to import, and most runs need none of it
+
     parts = cut(make_layers(cfgs["B"], batch_norm=True), channels)[:count]
     for layer in (layer for part in parts for layer in part):
         if isinstance(layer, nn.Conv2d):
@@ -68,12 +78,12 @@ def compact_stages(channels: int, image_size: int, count: int) -> list[nn.Module
 
 def _offered() -> dict[str, Architecture]:
     offered = {
-        name: Architecture(partial(stages, configuration=VGG8, batch_norm=True), 512, smallest=8)
+        name: Architecture(partial(stages, configuration="8", batch_norm=True), 512, smallest=8)
         for name in ("vgg8", "vgg8_bn")
     }
     for depth, key in {11: "A", 13: "B", 16: "D", 19: "E"}.items():
         for suffix in ("", "_bn"):
-            make = partial(stages, configuration=cfgs[key], batch_norm=suffix == "_bn")
+            make = partial(stages, configuration=key, batch_norm=suffix == "_bn")
             offered[f"vgg{depth}{suffix}"] = Architecture(make, 512, smallest=8)
     offered["vgg_c8"] = Architecture(partial(compact_stages, count=4), 512, smallest=4)
     offered["vgg_c13"] = Architecture(partial(compact_stages, count=5), 512, smallest=8)

@@ -13,7 +13,7 @@ from kdlib.errors import InputError
 from kdlib.variational.inducing import Inducing
 from kdlib.variational.mean_field import MeanField
 from kdlib.variational.options import Family, Options
-from kdlib.variational.posterior import Posterior
+from kdlib.variational.posterior import Posterior, without_autocast
 
 FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.mean_field: MeanField, Family.inducing: Inducing}
 
@@ -34,7 +34,7 @@ class Variational(nn.Module):
         """Return weight and bias of this pass on a device of this type."""
         if self.pinned is not None:
             return self.split(self.pinned)
-        with torch.autocast(device, enabled=False):
+        with without_autocast(device):
             return self.split(self.posterior.draw(1)[0] if self.training else self.posterior.centre())
 
     def split(self, matrix: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -57,7 +57,8 @@ class VariationalConv2d(Variational, nn.Conv2d):  # type: ignore[misc,override]
     """Convolve with drawn weights."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, *self.drawn(x.device.type))
+        result: Tensor = self._conv_forward(x, *self.drawn(x.device.type))
+        return result
 
 
 class VariationalLinear(Variational, nn.Linear):  # type: ignore[misc,override]
@@ -126,7 +127,7 @@ def posteriors(network: nn.Module) -> list[Posterior[Any]]:
 def kl(network: nn.Module) -> Tensor:
     """Return KL(q ‖ prior) of the whole network in nats: the sum over its layers (a scalar with gradient)."""
     found = posteriors(network)
-    with torch.autocast(next(found[0].parameters()).device.type, enabled=False):
+    with without_autocast(next(found[0].parameters()).device.type):
         return torch.stack([posterior.kl() for posterior in found]).sum()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, TypeVar
 
 import torch
@@ -23,6 +24,13 @@ def from_raw(raw: Tensor, cap: float | None) -> Tensor:
     A clamp would do, but its gradient is zero above the cap: what once touched it would stay there.
     """
     return raw.exp() if cap is None else cap * torch.sigmoid(raw)
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context in which tensors on a device of this type keep their own precision."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 def gaussian_kl(mean: Tensor, sd: Tensor) -> Tensor:

@@ -1,0 +1,97 @@
+"""Kill runs at random moments, let them go on, and compare them with runs that nothing disturbed.
+
+    python benchmarks/kill.py [--runs 20] [--seed 0]
+
+Each run is a student and its teacher in a store of its own. Its process gets SIGKILL up to four times, at moments
+spread over the time that the undisturbed run took (start and measurement included); then it may finish. It counts
+as identical if the weights, histories, predictions and metrics of both networks agree in every bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+os.environ["KDLIB_SAVE_EVERY"] = "0"  # as often as a save is cheap
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from kdlib import runs
+from kdlib.checkpoints import digest
+from kdlib.config import resolve
+from kdlib.execute import execute
+
+TEACHER = {"architecture": "cnn4", "epochs": 30}
+STUDENT = {"dataset": "digits", "architecture": "cnn4", "epochs": 30, "threads": 1, "temperature": 2, "kd_weight": 0.5}
+MOST = 4
+"""Kills a run, at most."""
+
+
+def content(store: Path) -> dict[str, Any]:
+    """Return all that must be identical of every run in a store; as text, NaN equals itself."""
+    os.environ["KDLIB_RUNS"] = str(store)
+    found = [runs.Run(name) for name in runs.names()]
+    return {
+        run.name: (digest(run.weights(), ""), digest(run.predictions(), ""), repr(run.history().to_dict("list")),
+                   run.metrics)
+        for run in found if run.finished
+    }  # fmt: skip
+
+
+def make(store: Path, seed: int) -> None:
+    """Make the runs of a seed, as far as they are not there."""
+    os.environ["KDLIB_RUNS"] = str(store)
+    teacher = execute(resolve("teacher", {**STUDENT_SHARED, **TEACHER, "seed": seed}))
+    execute(resolve("student", {**STUDENT, "teacher": teacher.name, "seed": seed}))
+
+
+STUDENT_SHARED = {name: STUDENT[name] for name in ("dataset", "threads")}
+
+
+def attempt(store: Path, seed: int, seconds: float | None) -> bool:
+    """Make the runs in a process of their own, killed after some seconds; return whether it was."""
+    process = multiprocessing.get_context("fork").Process(target=make, args=(store, seed))
+    process.start()
+    process.join(seconds)
+    alive = process.is_alive()
+    if alive:
+        process.kill()
+        process.join()
+    elif process.exitcode:
+        raise SystemExit(f"A run that went on ended with exit status {process.exitcode}.")
+    return alive
+
+
+def main() -> int:
+    """Compare runs and return the exit status: 0 if all are identical."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--runs", type=int, default=20)
+    options.add_argument("--seed", type=int, default=0, help="seed of the moments")
+    given = options.parse_args()
+    moments = random.Random(given.seed)
+    identical = kills = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for seed in range(given.runs):
+            straight, disturbed = Path(scratch, f"{seed}-straight"), Path(scratch, f"{seed}-disturbed")
+            started = time.perf_counter()
+            attempt(straight, seed, None)
+            seconds = time.perf_counter() - started
+            hits = 0
+            while hits < MOST and attempt(disturbed, seed, moments.uniform(0, seconds)):
+                hits += 1
+            attempt(disturbed, seed, None)
+            same = content(straight) == content(disturbed) and len(content(straight)) == 2
+            identical, kills = identical + same, kills + hits
+            print(f"run {seed}: {seconds:.1f} s, killed {hits} times, {'identical' if same else 'DIFFERENT'}", flush=True)
+    print(f"{identical} of {given.runs} runs are bit-identical to undisturbed ones; {kills} kills.")
+    return 0 if identical == given.runs else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The command line: `python -m kdlib run | list | plan | study | book | records`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kdlib import paths
+from kdlib.config import RunType
+from kdlib.errors import InputError, KdlibError
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    """Make the runs of a JSON file of parameters, in which lists sweep."""
+    from kdlib.execute import execute
+    from kdlib.sweeps import expand
+
+    path = Path(arguments.config)
+    try:
+        given: Any = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"config = {str(path)!r} is refused: {error}.") from None
+    if not isinstance(given, dict):
+        raise InputError(f"config = {str(path)!r} is refused: it must hold one JSON object of parameters.")
+    if isinstance(given.get("config"), dict):  # the config.json of a run
+        given = {"run_type": given.get("run_type"), **given["config"]}
+    kind = given.pop("run_type", None) or ("student" if "teacher" in given else "teacher")
+    if kind not in set(RunType):
+        raise InputError(f"run_type = {kind!r} is refused: allowed are {', '.join(RunType)}.")
+    for config in expand(kind, given):
+        run = execute(config)
+        print(f"{run.name}  test accuracy {run.metrics['test_accuracy']:.4f}  test NLL {run.metrics['test_nll']:.4f}")
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    """List the runs of the store, finished and not."""
+    from kdlib import runs
+
+    for name in runs.names():
+        run = runs.Run(name)
+        state = f"test accuracy {run.metrics['test_accuracy']:.4f}" if run.finished else "not finished"
+        print(f"{name}  {state}")
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    """Say what a study would run, and how long the like has taken."""
+    from kdlib import jobs, studies
+
+    print("\n".join(jobs.outlook(studies.load(arguments.study))))
+
+
+def _study(arguments: argparse.Namespace) -> int:
+    """Run a study through Snakemake, whose options may follow; jobs whose runs are not all in the store are forced."""
+    from kdlib import jobs, studies
+
+    study = studies.load(arguments.study)
+    jobs.reports_of(study)
+    if study.scratch:
+        for name in ("runs", "jobs", "pages"):
+            os.environ.setdefault(f"KDLIB_{name.upper()}", str(paths.DATA / "scratch" / study.name / name))
+    print("\n".join(jobs.outlook(study)))
+    profile = paths.ROOT / "profiles" / arguments.profile
+    if not (profile / "study.yaml").is_file():
+        raise InputError(f"profile = {arguments.profile!r} is refused: allowed are the folders of profiles/.")
+    settings = yaml.safe_load((profile / "study.yaml").read_text())
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
+    command += ["--directory", str(paths.ROOT), "--workflow-profile", str(profile)]
+    command += ["--config", f"study={arguments.study}", *arguments.snakemake]
+    command += [part for path in jobs.stale(study, settings["runs_per_job"]) for part in ("--forcerun", path)]
+    started = time.perf_counter()
+    done = subprocess.run(command, check=False)
+    print(f"study {study.name}: {time.perf_counter() - started:.0f} s")
+    return done.returncode
+
+
+def _records(arguments: argparse.Namespace) -> None:
+    """Keep a study's finished runs in `data/records`, for git."""
+    from kdlib.table import keep
+
+    folder, count = keep(arguments.study)
+    print(f"{count} runs in {folder.relative_to(paths.ROOT)}")
+
+
+def _book(arguments: argparse.Namespace) -> int:
+    """Build the book from the pages that are there, and say where it lies."""
+    index = paths.ROOT / "_build" / "html" / "index.html"
+    command = [
+        str(Path(sys.executable).with_name("jupyter-book")),
+        "build",
+        "--quiet",
+        "-W",
+        "--keep-going",
+        str(paths.ROOT),
+    ]
+    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    if done.returncode == 0:
+        print(f"the book: {index}")
+    return done.returncode
+
+
+def main(given: list[str] | None = None) -> int:
+    """Parse the command line, run the command and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m kdlib", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for name, function, argument in (
+        ("run", _run, "config"), ("list", _list, None), ("plan", _plan, "study"),
+        ("study", _study, "study"), ("book", _book, None), ("records", _records, "study"),
+    ):  # fmt: skip
+        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        command.set_defaults(function=function)
+        if argument:
+            command.add_argument(argument)
+        if name == "study":
+            command.add_argument("--profile", default="local", help="a folder of profiles/: local or slurm")
+    arguments, rest = parser.parse_known_args(given)
+    arguments.snakemake = rest
+    if rest and arguments.function is not _study:
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        return arguments.function(arguments) or 0
+    except KdlibError as error:
+        print(f"kdlib: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

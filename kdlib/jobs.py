@@ -1,0 +1,129 @@
+"""A study as jobs: executed notebooks that hold many runs each, for Snakemake to order, run and resume."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from kdlib import paths, runs, studies, sweeps
+from kdlib.config import RunType
+from kdlib.errors import InputError
+from kdlib.plans import Plan, canonical, plan
+
+NOTEBOOKS = {RunType.TEACHER: "teacher", RunType.STUDENT: "student", RunType.MEASURE: "teacher"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One execution of a run notebook."""
+
+    name: str
+    notebook: str
+    given: dict[str, Any]
+    runs: tuple[str, ...]
+    needs: tuple[str, ...]
+    """Names of the jobs that make its parents."""
+
+    @property
+    def finished(self) -> bool:
+        """Say whether the store has all of the job's runs."""
+        return all(runs.Run(name).finished for name in self.runs)
+
+
+def jobs_of(study: studies.Study, runs_per_job: int) -> dict[str, Job]:
+    """Return a study's jobs by name: each entry's sweep, cut into products of at most `runs_per_job` runs."""
+    made: dict[str, str] = {}
+    jobs: dict[str, Job] = {}
+    for entry in study.entries:
+        for piece in sweeps.split(entry.run_type, entry.given, runs_per_job):
+            planned = [plan(config) for config in sweeps.expand(entry.run_type, piece)]
+            parents = [parent.name for p in planned for parent in _ancestors(p)]
+            needs = sorted({made[name] for name in parents if name in made})
+            names = tuple(dict.fromkeys(p.name for p in planned))
+            if entry.run_type is RunType.MEASURE:
+                piece = {**piece, "kind": "measure"}
+            notebook = NOTEBOOKS[entry.run_type]
+            digest = hashlib.sha256(canonical([notebook, piece, names]).encode()).hexdigest()[:8]
+            name = f"{study.name}-{notebook}-{entry.label}-{digest}"
+            jobs[name] = Job(name, notebook, piece, names, tuple(n for n in needs if n != name))
+            made |= {run: name for run in names if run not in made}
+    return jobs
+
+
+def _ancestors(planned: Plan) -> list[Plan]:
+    return [one for parent in planned.parents.values() for one in (parent, *_ancestors(parent))]
+
+
+@functools.cache
+def _seconds() -> dict[str, list[float]]:
+    """Return the times that finished runs have taken, by what they have in common."""
+    from kdlib.table import table
+
+    past: dict[str, list[float]] = {}
+    for _, row in table().iterrows():
+        past.setdefault(_alike(dict(row)), []).append(float(row["seconds"]))
+    return past
+
+
+def _alike(config: dict[str, Any]) -> str:
+    keys = ("run_type", "dataset", "architecture", "epochs", "batch_size", "kind")
+    values = (config.get(key) for key in keys)
+    # a table writes what a run type lacks as NaN, a config as None
+    return " ".join("-" if value is None or value != value else f"{value}".removesuffix(".0") for value in values)
+
+
+def expected_seconds(planned: Plan) -> float | None:
+    """Return the median time of finished runs like this one, or `None` if there are none."""
+    past = sorted(_seconds().get(_alike({**planned.record["config"], "run_type": planned.record["run_type"]}), []))
+    return past[len(past) // 2] if past else None
+
+
+def outlook(study: studies.Study) -> list[str]:
+    """Say what a study would run, and how long the like has taken."""
+    lines, known, total = [], 0.0, 0
+    for entry in study.entries:
+        planned = {p.name: p for p in map(plan, entry.configs())}
+        open_ = [p for p in planned.values() if not p.run.finished]
+        times = [expected_seconds(p) for p in open_]
+        seconds = sum(t for t in times if t is not None)
+        unknown = sum(t is None for t in times)
+        guess = f"about {seconds:.0f} s" if len(times) > unknown else "time not known"
+        more = f" and {unknown} whose like never ran" if unknown and len(times) > unknown else ""
+        lines.append(
+            f"{entry.run_type:8} {entry.label:24} {len(planned):4} runs, {len(planned) - len(open_):4} finished"
+            + (f", {len(open_)} to run: {guess}{more}" if open_ else "")
+        )
+        known, total = known + seconds, total + len(open_)
+    lines.append(f"{total} runs to make; those whose like has run take about {known:.0f} s one after another.")
+    return lines
+
+
+def stale(study: studies.Study, runs_per_job: int) -> list[str]:
+    """Return the executed notebooks whose runs are not all in the store: their jobs have to be run again."""
+    files = {paths.jobs() / f"{job.name}.ipynb": job for job in jobs_of(study, runs_per_job).values()}
+    return [str(path) for path, job in files.items() if path.is_file() and not job.finished]
+
+
+def sources_of_pages() -> list[str]:
+    """Return the files, besides runs, that a page is made of: when one changes, the page is made again."""
+    code = [
+        paths.ROOT / "kdlib" / f"{name}.py" for name in ("claims", "calibration", "pages", "plots", "style", "table")
+    ]
+    return [str(path) for path in [*code, *sorted(paths.RECORDS.glob("*/runs.jsonl"))]]
+
+
+def reports_of(study: studies.Study) -> list[str]:
+    """Return the pages that a study fills.
+
+    Raises:
+        InputError: a report has no notebook.
+    """
+    there = {path.stem for path in paths.REPORTS.glob("*.ipynb")}
+    for name in study.reports:
+        if name not in there:
+            raise InputError(
+                f"reports = {name!r} is refused in study {study.name}: allowed are {', '.join(sorted(there))}."
+            )
+    return list(study.reports)

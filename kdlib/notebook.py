@@ -1,0 +1,104 @@
+"""What the notebooks call: their parameters checked before any work, and a table to look at."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kdlib.config import MEASURE, Config, RunType, fields, unknown
+from kdlib.errors import InputError
+from kdlib.runs import Run
+from kdlib.sweeps import expand
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+INJECTED = "# Parameters"
+"""How the cell begins that papermill puts after the parameters cell."""
+
+COLUMNS = ("val_accuracy", "test_accuracy", "test_nll", "test_ece", "test_kl_to_bcp", "test_agreement", "seconds")
+
+
+def parameters(run_type: RunType | str) -> list[str]:
+    """Return the names in the parameters cell of a run notebook."""
+    names = list(fields(run_type))
+    if run_type == RunType.TEACHER:
+        names += [name for name in fields(RunType.MEASURE) if name not in names]
+    return names
+
+
+def injected() -> list[str]:
+    """Return the names that papermill was given, which it does not check itself."""
+    shell = getattr(builtins, "get_ipython", lambda: None)()
+    cells = shell.user_ns.get("In", []) if shell is not None else []
+    names = []
+    for source in cells:
+        if source.lstrip().startswith(INJECTED):
+            statements = ast.parse(source).body
+            names += [
+                t.id for s in statements if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)
+            ]
+    return names
+
+
+def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Config]:
+    """Return the configs that a run notebook's variables mean: one, or one for each element of a sweep.
+
+    Args:
+        run_type: `teacher` or `student`.
+        namespace: the notebook's `globals()`.
+
+    Raises:
+        InputError: a value is refused, or papermill was given a name that is no parameter.
+    """
+    run_type = RunType(run_type)
+    known = parameters(run_type)
+    for name in injected():
+        if name not in known:
+            raise InputError(unknown(name, run_type))
+    given = {name: _plain(namespace[name]) for name in known if namespace.get(name) is not None}
+    if run_type is RunType.TEACHER and given.get("kind") == MEASURE:
+        defaults = {name: field.default for name, field in fields(RunType.TEACHER).items()}
+        idle = [n for n in given if n not in fields(RunType.MEASURE) and n != "kind" and given[n] != defaults[n]]
+        if idle:
+            raise InputError(f"{idle[0]} = {given[idle[0]]!r} is refused: a measurement has no such parameter.")
+        run_type, given = RunType.MEASURE, {n: v for n, v in given.items() if n in fields(RunType.MEASURE)}
+    configs = expand(run_type, given)
+    from kdlib.plans import plan
+
+    for config in configs:
+        plan(config)  # refuses what does not fit together, before the first of them runs
+    return configs
+
+
+def _plain(value: Any) -> Any:
+    """Take a teacher or a run that an earlier execution left under a parameter's name as its run's name."""
+    return value.name if hasattr(value, "outputs") or isinstance(value, Run) else value
+
+
+def summary(done: Sequence[Run]) -> pd.DataFrame:
+    """Return a table of runs, one a row, with the settings in which they differ and their main metrics."""
+    from kdlib.table import table
+
+    frame = table(only=[run.name for run in done]).set_index("run")
+    settings = [n for n in frame if n in fields(RunType.STUDENT) or n in fields(RunType.TEACHER)]
+    differing = [name for name in settings if frame[name].astype(str).nunique() > 1]
+    return frame[[*differing, *(c for c in COLUMNS if c in frame and frame[c].notna().any())]]
+
+
+def curves(done: Sequence[Run]) -> Figure | None:
+    """Draw how runs trained, a line a group of seeds; nothing for runs that trained no network."""
+    from kdlib import plots, style
+    from kdlib.sections import named
+    from kdlib.table import histories, table
+
+    frame = table(only=[run.name for run in done])
+    history = histories(frame)
+    if history.empty:
+        return None
+    groups = named(frame.assign(teacher_label=frame["teacher"]))[["run", "group"]]
+    style.style()
+    return plots.training_curves(history.merge(groups, on="run"), "group")

@@ -1,0 +1,55 @@
+"""The smallest runs there are: 200 digits, a network of 4 channels, one thread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kdlib import data, hardware
+from kdlib.checkpoints import digest
+from kdlib.config import RunType, StudentConfig, TeacherConfig, resolve
+from kdlib.contract import Teacher
+from kdlib.hardware import Hardware, seed_everything
+from kdlib.models import Network
+from kdlib.runs import Run
+from kdlib.teachers import new_network
+
+GIVEN: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1}
+DATASET = data.load("digits:tiny")
+
+
+def teacher(**given: Any) -> TeacherConfig:
+    """Return the config of a small teacher."""
+    config = resolve(RunType.TEACHER, {**GIVEN, **given})
+    assert isinstance(config, TeacherConfig)
+    return config
+
+
+def student(**given: Any) -> StudentConfig:
+    """Return the config of a small student, of one-hot labels unless a teacher is given."""
+    config = resolve(RunType.STUDENT, {**GIVEN, "teacher": "one_hot", **given})
+    assert isinstance(config, StudentConfig)
+    return config
+
+
+def settings(**given: Any) -> Hardware:
+    """Return the hardware settings of a small run."""
+    return hardware.resolve(teacher(**given), DATASET.shape)
+
+
+def network(seed: int = 0) -> Network:
+    """Return a small untrained network in the memory format of a run."""
+    seed_everything(seed)
+    made = new_network(teacher(), DATASET)
+    settings().place(made)
+    return made
+
+
+def untrained_teacher(seed: int = 0) -> Teacher:
+    """Return a teacher that has learnt nothing, but answers."""
+    return Teacher(network(seed), settings(), "untrained")
+
+
+def content(run: Run) -> tuple[Any, ...]:
+    """Return all that must be bit-identical in two runs of one config; as text, NaN equals itself."""
+    history = repr(run.history().to_dict("list"))
+    return digest(run.weights(), ""), digest(run.predictions(), ""), history, run.metrics

@@ -1,0 +1,470 @@
+"""Laplace posteriors against laplace-torch itself and against dense algebra done by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.func import functional_call, jacrev
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from kdlib.errors import InputError
+from kdlib.laplace import (
+    HessianStructure,
+    LastLayerKron,
+    Link,
+    Options,
+    Predictive,
+    PriorPrecision,
+    SubsetOfWeights,
+    fit,
+    from_state,
+    links,
+    prior,
+)
+from kdlib.laplace.last_layer_kron import factors, fit_last_layer
+from kdlib.laplace.library import LibraryPosterior
+from kdlib.models import Network, build
+
+CLASSES = 6
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    """A small network whose features and batch statistics are no longer the initial ones."""
+    torch.manual_seed(0)
+    net = build("cnn4", CLASSES, 1, 8)
+    for _ in range(5):
+        net(torch.rand(64, 1, 8, 8))
+    with torch.no_grad():
+        net.head.weight.mul_(4)
+    return net.eval()
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    images, labels = torch.rand(70, 1, 8, 8, generator=generator), torch.randint(CLASSES, (70,), generator=generator)
+    return images, labels
+
+
+def batches(data: tuple[Tensor, Tensor], size: int = 32) -> list[tuple[Tensor, Tensor]]:
+    return list(zip(data[0].split(size), data[1].split(size), strict=True))
+
+
+def doubled(network: Network) -> Network:
+    net = build("cnn4", CLASSES, 1, 8).double()
+    net.load_state_dict(network.state_dict())
+    return net.eval()
+
+
+def library(network: Network, data: tuple[Tensor, Tensor], structure: str = "kron", backend: Any = None) -> Any:
+    """laplace-torch's own last-layer posterior of the whole network."""
+    from laplace import Laplace
+
+    la = Laplace(network, "classification", "last_layer", structure, last_layer_name="head", backend=backend)
+    la.fit(DataLoader(TensorDataset(*data), batch_size=32))
+    return la
+
+
+def dense(network: Network, data: tuple[Tensor, Tensor], names: list[str]) -> Tensor:
+    """The Gauss-Newton Hessian Σ_n J_nᵀ (diag p − p pᵀ) J_n of some parameters, by torch.func."""
+    weights = {k: v.detach() for k, v in network.named_parameters() if k in names}
+    jacobian = jacrev(lambda w: functional_call(network, w, (data[0],)))(weights)
+    j = torch.cat([jacobian[k].flatten(2) for k in weights], 2)
+    p = network(data[0]).detach().softmax(1)
+    return torch.einsum("ncp,nck,nkq->pq", j, torch.diag_embed(p) - p[:, :, None] * p[:, None], j)
+
+
+# --- the closed form ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ["CurvlinopsGGN", "BackPackGGN"])
+def test_factors_are_those_of_laplace_torch(network: Network, data: tuple[Tensor, Tensor], backend: str) -> None:
+    import laplace.curvature
+
+    net, images = doubled(network), data[0].double()
+    la = library(net, (images, data[1]), backend=getattr(laplace.curvature, backend))
+    with torch.no_grad():
+        a, b, likelihood = factors([(net.embed(x), y) for x, y in batches((images, data[1]))], net.head)
+    (b_weight, a_weight), (b_bias,) = la.H_facs.kfacs
+    torch.testing.assert_close(a, a_weight, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(b, b_weight, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(b, b_bias, rtol=1e-10, atol=1e-12)
+    assert float(likelihood) == pytest.approx(float(la.log_likelihood), rel=1e-12)
+
+
+@pytest.mark.parametrize("link", ["probit", "bridge"])
+@pytest.mark.parametrize(("double", "tolerance"), [(True, 1e-10), (False, 1e-5)])
+def test_closed_form_equals_laplace_torch(
+    network: Network, data: tuple[Tensor, Tensor], link: str, double: bool, tolerance: float
+) -> None:
+    net, images = (doubled(network), data[0].double()) if double else (network, data[0])
+    posterior = fit(net, batches((images, data[1])), Options(link=Link(link)))
+    assert isinstance(posterior, LastLayerKron)
+    la = library(net, (images, data[1]))
+    for precision in (0.03, 1.0, 40.0):
+        posterior.prior_precision = la.prior_precision = precision
+        theirs = la(images, pred_type="glm", link_approx=link)
+        torch.testing.assert_close(posterior.outputs(images).exp(), theirs, rtol=0, atol=tolerance)
+
+
+def test_closed_form_against_the_dense_inverse(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    """(B ⊗ A + δI)⁻¹ written out; the draws' mean and covariance are Jacobian · inverse · Jacobianᵀ."""
+    net, images = doubled(network), data[0].double()
+    posterior = fit(net, batches((images, data[1])), Options(link=Link.mc, samples=10_000))
+    assert isinstance(posterior, LastLayerKron)
+    with torch.no_grad():
+        phi = net.embed(images)
+        a, b, _ = factors([(phi, data[1])], net.head)
+        delta, width = posterior.prior_precision, phi.shape[1]
+        weights = torch.linalg.inv(torch.kron(b, a) + delta * torch.eye(CLASSES * width).double())
+        bias = torch.linalg.inv(b + delta * torch.eye(CLASSES).double())
+        jacobian = torch.kron(torch.eye(CLASSES).double(), phi[:1])
+        covariance = jacobian @ weights @ jacobian.T + bias
+        logits, squares = posterior.project(phi[:1])
+        draws = torch.cat(list(posterior.draws(logits, squares, 40_000, seed=3)))[:, 0]
+    torch.testing.assert_close(draws.mean(0), logits[0], rtol=0, atol=5 * float(covariance.diag().max() / 4e4) ** 0.5)
+    scale = covariance.diag().outer(covariance.diag()).sqrt()
+    torch.testing.assert_close(draws.T.cov() / scale, covariance / scale, rtol=0, atol=0.03)
+    # the link mc is the mean softmax over such draws
+    expected = draws.softmax(1).mean(0)
+    torch.testing.assert_close(posterior.outputs(images[:1], seed=4).exp()[0], expected, rtol=0, atol=0.02)
+
+
+def test_mc_does_not_depend_on_the_batch_around_an_image(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    posterior = fit(network, batches(data), Options(link=Link.mc))
+    whole = posterior.outputs(data[0], seed=5)
+    torch.testing.assert_close(posterior.outputs(data[0][7:9], seed=5), whole[7:9], rtol=0, atol=1e-5)
+    assert torch.equal(posterior.outputs(data[0], seed=5), whole)
+    assert not torch.equal(posterior.outputs(data[0], seed=6), whole)
+
+
+def test_a_certain_posterior_is_the_network(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    expected = network(data[0]).detach().log_softmax(1)
+    for link in (Link.probit, Link.mc):
+        posterior = fit(network, batches(data), Options(link=link))
+        posterior.prior_precision = 1e12
+        torch.testing.assert_close(posterior.outputs(data[0]), expected, rtol=0, atol=1e-4)
+
+
+def test_bridge_of_confident_logits_is_finite_and_normalised() -> None:
+    mean = torch.tensor([[90.0, -90.0, 0.0], [60.0, 0.0, -60.0]])
+    variance = torch.ones(2, 3)
+    out = links.bridge(mean, variance, variance)
+    assert torch.isfinite(out).all()
+    torch.testing.assert_close(out.exp().sum(1), torch.ones(2))
+
+
+def test_bridge_of_two_classes_is_the_logistic_normal_dirichlet() -> None:
+    """K = 2: α_c = exp(m_c) Σ exp(−m) / (4 v_c), so the mean is the softmax of the centred mean."""
+    mean, variance = torch.tensor([[1.0, -0.4]]).double(), torch.tensor([[0.7, 0.7]]).double()
+    torch.testing.assert_close(links.bridge(mean, variance, variance), torch.log_softmax(mean - mean.mean(), 1))
+
+
+def test_closed_form_never_imports_laplace_torch() -> None:
+    code = (
+        "import sys, torch; from kdlib import laplace as l, models; torch.manual_seed(0)\n"
+        "n = models.build('cnn4', 3, 1, 8).eval(); d = [(torch.rand(9, 1, 8, 8), torch.arange(9) % 3)]\n"
+        "p = l.fit(n, d, l.Options(prior='gridsearch'), d); p.outputs(d[0][0])\n"
+        "l.from_state(n, p.state(), p.metadata())\n"
+        "assert not [m for m in sys.modules if m == 'laplace' or m.startswith('curvlinops')]"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
+
+
+# --- the others, against dense algebra ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subset", list(SubsetOfWeights))
+@pytest.mark.parametrize("structure", [HessianStructure.diag, HessianStructure.full])
+def test_library_hessians_are_the_gauss_newton_matrix(
+    network: Network, data: tuple[Tensor, Tensor], subset: SubsetOfWeights, structure: HessianStructure
+) -> None:
+    few = (data[0][:20], data[1][:20])
+    posterior = fit(network, batches(few, 8), Options(subset, structure))
+    last = subset is SubsetOfWeights.last_layer
+    names = [k for k, _ in network.named_parameters() if k.startswith("head") or not last]
+    expected = dense(network, few, names)
+    hessian = posterior.state()["hessian"]
+    if structure is HessianStructure.diag:
+        expected = expected.diag()
+    torch.testing.assert_close(hessian, expected, rtol=1e-3, atol=1e-4 * float(expected.detach().abs().max()))
+
+
+@pytest.mark.parametrize("structure", [HessianStructure.diag, HessianStructure.full])
+@pytest.mark.parametrize("link", list(Link))
+def test_last_layer_predictive_against_the_dense_covariance(
+    network: Network, data: tuple[Tensor, Tensor], structure: HessianStructure, link: Link
+) -> None:
+    posterior = fit(network, batches(data), Options(structure=structure, link=link, samples=4000))
+    names = ["head.weight", "head.bias"]
+    hessian = dense(network, data, names).double()
+    if structure is HessianStructure.diag:
+        hessian = hessian.diag().diag()
+    inverse = torch.linalg.inv(hessian + posterior.prior_precision * torch.eye(len(hessian)))
+    with torch.no_grad():
+        phi = network.embed(data[0][:5]).double()
+        mean = network(data[0][:5]).double()
+    eye = torch.eye(CLASSES).double()
+    jacobian = torch.stack([torch.cat([torch.kron(eye, f[None]), eye], 1) for f in phi])
+    covariance = jacobian @ inverse @ jacobian.mT
+    if link is Link.probit:
+        expected = links.probit(mean, covariance.diagonal(dim1=1, dim2=2))
+    elif link is Link.bridge:
+        expected = links.bridge(mean, covariance.diagonal(dim1=1, dim2=2), covariance.sum(2))
+    else:
+        torch.manual_seed(0)
+        noise = torch.randn(20_000, CLASSES).double()
+        draws = mean + torch.einsum("ncd,sd->snc", torch.linalg.cholesky(covariance), noise)
+        expected = draws.softmax(2).mean(0).log()
+    tolerance = 0.02 if link is Link.mc else 1e-4
+    torch.testing.assert_close(posterior.outputs(data[0][:5]).exp(), expected.exp().float(), rtol=0, atol=tolerance)
+
+
+def test_kron_of_all_weights_leaves_batch_norms_out(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    posterior = fit(network, batches(data), Options(SubsetOfWeights.all, predictive=Predictive.nn, link=Link.mc))
+    state = posterior.state()
+    norms = sum(p.numel() for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters())
+    assert norms > 0
+    assert len(state["mean"]) == sum(p.numel() for p in network.parameters()) - norms
+    # the head's block is the last layer's own
+    with torch.no_grad():
+        a, b, _ = factors([(network.embed(x), y) for x, y in batches(data)], network.head)
+    blocks = sorted({int(k.split(".")[1]) for k in state if k.startswith("hessian")})
+    weight, bias = blocks[-2:]
+    torch.testing.assert_close(state[f"hessian.{weight}.1"].double(), a, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(state[f"hessian.{bias}.0"].double(), b, rtol=1e-3, atol=1e-4)
+
+
+def test_glm_of_all_weights_has_the_dense_covariance(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    few = (data[0][:12], data[1][:12])
+    posterior = fit(network, batches(few), Options(SubsetOfWeights.all, HessianStructure.full))
+    names = [k for k, _ in network.named_parameters()]
+    net, images = doubled(network), few[0].double()
+    hessian = dense(net, (images, few[1]), names)
+    weights = {k: v.detach() for k, v in net.named_parameters()}
+    jacobian = jacrev(lambda w: functional_call(net, w, (images,)))(weights)
+    j = torch.cat([jacobian[k].flatten(2) for k in names], 2)
+    covariance = j @ torch.linalg.inv(hessian + posterior.prior_precision * torch.eye(len(hessian))) @ j.mT
+    expected = links.probit(net(images).detach(), covariance.diagonal(dim1=1, dim2=2))
+    torch.testing.assert_close(posterior.outputs(few[0]).exp(), expected.exp().float(), rtol=0, atol=2e-3)
+
+
+# --- the prior ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("structure", list(HessianStructure))
+def test_marginal_likelihood_is_laplace_torchs(
+    network: Network, data: tuple[Tensor, Tensor], structure: HessianStructure
+) -> None:
+    net, images = doubled(network), data[0].double()
+    posterior = fit(net, batches((images, data[1])), Options(structure=structure))
+    la = library(net, (images, data[1]), str(structure))
+    theirs = float(la.log_marginal_likelihood(torch.tensor(posterior.prior_precision)))
+    assert posterior.log_marginal_likelihood() == pytest.approx(theirs, rel=1e-8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        la.optimize_prior_precision(method="marglik", pred_type="glm", prior_structure="scalar")
+    assert posterior.prior_precision == pytest.approx(float(la.prior_precision), rel=0.02)
+    assert posterior.log_marginal_likelihood() >= float(la.log_marginal_likelihood()) - 1e-9
+
+
+def test_marglik_is_where_the_gradient_vanishes() -> None:
+    values = torch.rand(50, generator=torch.Generator().manual_seed(0)).double() * 30
+    best = prior.marglik(values, 3.0)
+    log_precision = torch.tensor(math.log(best), dtype=torch.float64, requires_grad=True)
+    delta = log_precision.exp()
+    (-0.5 * (torch.log1p(values / delta).sum() + 3.0 * delta)).backward()
+    assert log_precision.grad is not None and abs(float(log_precision.grad)) < 1e-6
+
+
+@pytest.mark.parametrize(("structure", "flatter"), [(HessianStructure.kron, 0.35), (HessianStructure.diag, 0.7)])
+def test_gridsearch_takes_the_lowest_validation_nll(
+    network: Network, data: tuple[Tensor, Tensor], structure: HessianStructure, flatter: float
+) -> None:
+    options = Options(structure=structure, prior=PriorPrecision.gridsearch, points=7)
+    generator = torch.Generator().manual_seed(8)
+    images = torch.rand(90, 1, 8, 8, generator=generator)
+    with torch.no_grad():  # labels that a flattened network would give, so that the best precision lies inside
+        labels = torch.multinomial((flatter * network(images)).softmax(1), 1, generator=generator)[:, 0]
+    posterior = fit(network, batches(data), options, batches((images, labels)))
+    losses = {}
+    chosen = posterior.prior_precision
+    for exponent in torch.linspace(-4, 4, 7).tolist():
+        posterior.prior_precision = 10**exponent
+        losses[exponent] = float(F.nll_loss(posterior.outputs(images), labels))
+    assert math.log10(chosen) == pytest.approx(min(losses, key=lambda e: losses[e]), abs=1e-6)
+    assert structure is HessianStructure.diag or -4 < math.log10(chosen) < 4
+    again = fit(network, batches(data), options, batches((images, labels)))
+    assert again.prior_precision == chosen
+
+
+def test_gridsearch_passes_over_what_is_not_a_number() -> None:
+    def loss(precision: float) -> float:
+        if precision < 0.5:
+            raise torch.linalg.LinAlgError("no factor")
+        return math.nan if precision > 50 else precision
+
+    assert prior.gridsearch(loss, 0.01, 100.0, 5) == pytest.approx(1.0)
+
+
+# --- storage -----------------------------------------------------------------------------------------------------
+
+EVERY = [
+    Options(subset, structure, link=link, predictive=predictive, samples=5)
+    for subset in SubsetOfWeights
+    for structure in HessianStructure
+    for predictive, link in ((Predictive.glm, Link.probit), (Predictive.nn, Link.mc))
+]
+
+
+@pytest.mark.parametrize("options", EVERY, ids=lambda o: f"{o.subset}-{o.structure}-{o.predictive}")
+def test_round_trip_is_exact_and_changes_nothing(
+    network: Network, data: tuple[Tensor, Tensor], options: Options, tmp_path: Path
+) -> None:
+    few = (data[0][:10], data[1][:10])
+    network.train()
+    network.blocks[0].eval()
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    modes = [m.training for m in network.modules()]
+    random = torch.get_rng_state()
+    posterior = fit(network, batches(few, 5), options)
+    expected = posterior.outputs(few[0], seed=2)
+    torch.testing.assert_close(expected.exp().sum(1), torch.ones(10))
+    assert torch.equal(torch.get_rng_state(), random)
+    assert [m.training for m in network.modules()] == modes
+    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
+    assert all(p.grad is None and p.requires_grad for p in network.parameters())
+    network.eval()
+    file = tmp_path / "posterior.safetensors"
+    save_file(posterior.state(), file, {"options": json.dumps(posterior.metadata())})
+    loaded = from_state(network, load_file(file), json.loads(json.dumps(posterior.metadata())))
+    assert torch.equal(loaded.outputs(few[0], seed=2), expected)
+    assert loaded.prior_precision == posterior.prior_precision
+    assert loaded.log_marginal_likelihood() == posterior.log_marginal_likelihood()
+    assert loaded.state().keys() == posterior.state().keys()
+
+
+@pytest.mark.parametrize("options", [Options(), Options(structure=HessianStructure.diag)], ids=["closed", "library"])
+def test_damaged_states_are_refused(network: Network, data: tuple[Tensor, Tensor], options: Options) -> None:
+    posterior = fit(network, batches(data), options)
+    state, metadata = posterior.state(), posterior.metadata()
+    name = next(iter(state))
+    one = torch.tensor(1.0)
+    cases: list[tuple[dict[str, Tensor], dict[str, Any], str]] = [
+        ({k: v for k, v in state.items() if k != name}, metadata, f"{name}.*missing"),
+        ({**state, "surplus": one}, metadata, "surplus.*not known"),
+        ({**state, name: state[name][:-1]}, metadata, f"{name}.*shape"),
+        ({**state, name: state[name] * math.nan}, metadata, f"{name}.*finite"),
+        ({**state, "prior_precision": -one.double()}, metadata, "positive"),
+        (state, {**metadata, "link": "logit"}, "link = 'logit'"),
+        (state, {k: v for k, v in metadata.items() if k != "link"}, "options"),
+    ]
+    for tensors, options_given, sentence in cases:
+        with pytest.raises(InputError, match=sentence):
+            from_state(network, tensors, options_given)
+    with pytest.raises(InputError, match="another network"):
+        from_state(build("cnn4", CLASSES, 1, 8), state, metadata)
+
+
+@pytest.mark.parametrize("options", EVERY[::2], ids=lambda o: f"{o.subset}-{o.structure}")
+def test_memory_format_changes_nothing(network: Network, data: tuple[Tensor, Tensor], options: Options) -> None:
+    few = (data[0][:10], data[1][:10])
+    expected = fit(network, batches(few), options)
+    turned = build("cnn4", CLASSES, 1, 8).eval().to(memory_format=torch.channels_last)
+    turned.load_state_dict(network.state_dict())
+    images = few[0].contiguous(memory_format=torch.channels_last)
+    posterior = fit(turned, batches((images, few[1])), options)
+    assert posterior.prior_precision == pytest.approx(expected.prior_precision, rel=1e-3)
+    torch.testing.assert_close(posterior.outputs(images), expected.outputs(few[0]), rtol=0, atol=1e-3)
+    loaded = from_state(turned, expected.state(), expected.metadata())
+    torch.testing.assert_close(loaded.outputs(images), expected.outputs(few[0]), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("options", EVERY[::2], ids=lambda o: f"{o.subset}-{o.structure}")
+def test_autocast_stays_near_float32(network: Network, data: tuple[Tensor, Tensor], options: Options) -> None:
+    few = (data[0][:10], data[1][:10])
+    expected = fit(network, batches(few), options).outputs(few[0]).exp()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = fit(network, batches(few), options).outputs(few[0])
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out.exp(), expected, rtol=0, atol=0.02)
+
+
+# --- refusals ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"predictive": "nn"}, "allowed is mc"),
+        ({"predictive": "nn", "link": "bridge"}, "allowed is mc"),
+        ({"structure": "dense"}, "structure = 'dense'.*diag, kron, full"),
+        ({"subset": "head"}, "subset = 'head'"),
+        ({"prior": "cv"}, "prior = 'cv'"),
+        ({"samples": 0}, "samples = 0"),
+        ({"lowest": 10.0, "highest": 1.0}, "lowest = 10"),
+        ({"points": 1}, "points = 1"),
+    ],
+)
+def test_options_are_refused_in_one_sentence(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        Options(**given)
+
+
+def test_posteriors_that_cannot_be_are_refused(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(InputError, match=r"14,\d{3} weights.*0\.[89] GB"):
+        fit(build("cnn16", 10, 1, 8), batches(data), Options(SubsetOfWeights.all, HessianStructure.full))
+    with pytest.raises(InputError, match="GB an image"):
+        fit(build("resnet18", 100, 3, 32), batches(data), Options(SubsetOfWeights.all))
+    with pytest.raises(InputError, match="grouped"):
+        nn_mc = Options(SubsetOfWeights.all, predictive=Predictive.nn, link=Link.mc)
+        fit(build("mobilenetv2", 10, 3, 32), batches(data), nn_mc)
+    with pytest.raises(InputError, match="validation"):
+        fit(network, batches(data), Options(prior=PriorPrecision.gridsearch))
+    with pytest.raises(InputError, match="validation data are empty"):
+        fit(network, batches(data), Options(prior=PriorPrecision.gridsearch), [])
+    for structure in (HessianStructure.kron, HessianStructure.diag):
+        with pytest.raises(InputError, match="empty"):
+            fit(network, [], Options(structure=structure))
+    with pytest.raises(InputError, match="labels from 0 to 9"):
+        fit(network, [(data[0][:2], torch.tensor([0, 9]))])
+    with pytest.raises(InputError, match="one walk"):
+        fit(network, iter(batches(data)))
+
+
+def test_the_library_is_only_used_where_it_must_be(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    assert isinstance(fit(network, batches(data)), LastLayerKron)
+    assert isinstance(fit(network, batches(data), Options(structure=HessianStructure.diag)), LibraryPosterior)
+
+
+def test_float32_factors_keep_the_digits_of_confident_predictions() -> None:
+    """p (1 − p) at logits 20 apart is 2e-9: nothing is left of it in float32."""
+    head = torch.nn.Linear(2, 2)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[10.0, 0.0], [-10.0, 0.0]]))
+        head.bias.zero_()
+    phi = torch.tensor([[1.0, 0.3]])
+    with torch.no_grad():
+        _, b, _ = factors([(phi, torch.tensor([0]))], head)
+    p = 1 / (1 + math.exp(20))
+    torch.testing.assert_close(b[0, 0], torch.tensor(p * (1 - p), dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_the_order_of_batches_does_not_matter(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    with torch.no_grad():
+        seen = [(network.embed(x), y) for x, y in batches(data)]
+    one = fit_last_layer(seen, network, Options())
+    other = fit_last_layer(seen[::-1], network, Options())
+    torch.testing.assert_close(one.outputs(data[0]), other.outputs(data[0]), rtol=0, atol=1e-5)

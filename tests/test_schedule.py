@@ -1,0 +1,85 @@
+"""Steps, passes, learning rates: pure functions of the config."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import small
+import torch
+from torch import nn
+
+from kdlib.schedule import learning_rate, optimizer_of, plan_steps, steps_of
+
+
+@pytest.mark.parametrize(
+    ("n", "batch", "steps"), [(10, 5, 2), (11, 5, 2), (12, 5, 3), (5, 5, 1), (4, 5, 1), (1, 5, 1), (6, 5, 1)]
+)
+def test_a_last_batch_of_one_is_left_out(n: int, batch: int, steps: int) -> None:
+    assert steps_of(n, batch) == steps
+
+
+def test_all_the_data_is_a_pass_an_epoch() -> None:
+    steps = plan_steps(small.teacher(batch_size=64, epochs=3), small.DATASET)
+    assert (steps.per_pass, steps.per_epoch, steps.total) == (4, 4, 12)  # 200 images
+    assert torch.equal(steps.rows, torch.arange(200))
+
+
+@pytest.mark.parametrize(("match", "per_epoch"), [("steps", 10), ("epochs", 3)])
+def test_match_keeps_steps_or_epochs(match: str, per_epoch: int) -> None:
+    config = small.teacher(batch_size=20, epochs=6, fraction=0.25, match=match)
+    steps = plan_steps(config, small.DATASET)
+    assert (steps.per_pass, steps.per_epoch, steps.total) == (3, per_epoch, 6 * per_epoch)
+    share = {int(c): int(n) for c, n in zip(*small.DATASET.train.labels.unique(return_counts=True), strict=True)}
+    kept = small.DATASET.train.labels[steps.rows].bincount().tolist()
+    assert kept == [math.floor(share[c] * 0.25 + 0.5) for c in range(10)]
+
+
+def test_omitted_classes_are_never_seen() -> None:
+    steps = plan_steps(small.teacher(omit_classes="3+5"), small.DATASET)
+    assert set(small.DATASET.train.labels[steps.rows].tolist()) == {0, 1, 2, 4, 6, 7, 8, 9}
+
+
+def test_a_pass_is_a_permutation_fixed_by_seed_and_number() -> None:
+    steps = plan_steps(small.teacher(fraction=0.5), small.DATASET)
+    torch.manual_seed(1)
+    first = steps.order(0)
+    torch.manual_seed(2)
+    assert torch.equal(steps.order(0), first)
+    assert torch.equal(first.sort().values, steps.rows)
+    assert not torch.equal(steps.order(1), first)
+    assert not torch.equal(plan_steps(small.teacher(fraction=0.5, seed=1), small.DATASET).order(0), first)
+
+
+def test_the_papers_rates() -> None:
+    mcmi = small.student(preset="mcmi", epochs=240)
+    rates = [learning_rate(mcmi, epoch) for epoch in (0, 149.99, 150, 179.99, 180, 210, 239.9)]
+    assert rates == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005, 0.00005, 0.00005])
+    bayesian = small.student(preset="bayesian_kd", epochs=200)
+    assert [learning_rate(bayesian, e) for e in (99.99, 100, 199)] == pytest.approx([1e-3, 1e-4, 1e-4])
+
+
+def test_cosine_and_constant() -> None:
+    cosine = small.teacher(schedule="cosine", learning_rate=0.2, epochs=8)
+    assert learning_rate(cosine, 0) == 0.2
+    assert learning_rate(cosine, 2) == pytest.approx(0.1 * (1 + math.sqrt(0.5)))
+    assert learning_rate(cosine, 4) == pytest.approx(0.1)
+    assert learning_rate(cosine, 8) == pytest.approx(0)
+    assert learning_rate(small.teacher(schedule="constant", learning_rate=0.2), 2.9) == 0.2
+
+
+def test_optimizers_are_those_asked_for() -> None:
+    parameters = nn.Linear(3, 2).parameters()
+    adam = optimizer_of(small.teacher(optimizer="adam", weight_decay=0.1), parameters)
+    assert isinstance(adam, torch.optim.Adam)
+    assert (adam.defaults["betas"], adam.defaults["weight_decay"]) == ((0.9, 0.999), 0.1)
+    sgd = optimizer_of(small.teacher(optimizer="sgd", momentum=0.7), nn.Linear(3, 2).parameters())
+    assert isinstance(sgd, torch.optim.SGD)
+    assert (sgd.defaults["momentum"], sgd.defaults["nesterov"]) == (0.7, False)
+
+
+def test_frozen_parameters_are_left_alone() -> None:
+    layer = nn.Linear(3, 2)
+    layer.bias.requires_grad_(False)
+    optimizer = optimizer_of(small.teacher(), layer.parameters())
+    assert [p.shape for p in optimizer.param_groups[0]["params"]] == [layer.weight.shape]

@@ -1,0 +1,87 @@
+"""Studies: one validated file says what to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kdlib import paths, studies
+from kdlib.config import RunType
+from kdlib.errors import InputError
+
+TEXT = """
+title: Small
+about: For tests.
+parameters: {dataset: "digits:tiny", seed: [0, 1], epochs: 2}
+reports: [teachers]
+teachers:
+  plain: {kind: deterministic, architecture: cnn4}
+students:
+  floor: {teacher: one_hot}
+  distilled: {teacher: [plain, exact_bcp], temperature: [1, 4]}
+measures:
+  again: {parent: plain, eval_samples: 10}
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "small.yaml"
+    path.write_text(text)
+    studies.load.cache_clear()
+    return str(path)
+
+
+def test_a_study_is_what_its_file_says(tmp_path: Path) -> None:
+    study = studies.load(written(tmp_path, TEXT))
+    assert (study.name, study.title, study.about, study.reports) == ("small", "Small", "For tests.", ("teachers",))
+    sizes = {entry.label: len(entry.configs()) for entry in study.entries}
+    assert sizes == {"plain": 2, "floor": 2, "distilled": 8, "again": 2}
+    assert {c.dataset for entry in study.entries for c in entry.configs()} == {"digits:tiny"}
+    assert [c.seed for c in study.entries[0].configs()] == [0, 1]
+
+
+def test_a_student_has_the_teacher_of_its_seed(tmp_path: Path) -> None:
+    study = studies.load(written(tmp_path, TEXT))
+    distilled = next(entry for entry in study.entries if entry.label == "distilled").configs()
+    references = {c.model_dump()["teacher"] for c in distilled}
+    assert references == {f"{tmp_path}/small.yaml/plain", "exact_bcp"}
+    for config in distilled:
+        assert studies.teacher_seed(config) == config.seed
+        assert study.teacher("plain", config.seed).seed == config.seed
+    other = distilled[0].model_copy(update={"teacher_seed": 1})
+    assert studies.teacher_seed(other) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("title: [", "no YAML"),
+        ("about: no title", "title"),
+        (TEXT + "extra: 1", "extra"),
+        (TEXT.replace("epochs: 2", "epohcs: 2"), "parameters.epohcs"),
+        (TEXT.replace("epochs: 2", "epochs: -2"), "epochs = -2"),
+        (TEXT.replace("temperature: [1, 4]", "temprature: 1"), "did you mean temperature"),
+        (TEXT.replace("[plain, exact_bcp]", "plian"), "allowed in study small are plain, one_hot, exact_bcp"),
+        (TEXT.replace("temperature: [1, 4]", "teacher_seed: 5"), "seed 5: study small has 0 teachers"),
+        (TEXT.replace("kind: deterministic,", "kind: deterministic, epochs: [1, 2],"), "has 2 teachers"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(InputError) as refused:
+        studies.load(written(tmp_path, text))
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_an_unknown_study_is_refused() -> None:
+    with pytest.raises(InputError, match="study = 'nowhere' is refused: allowed are "):
+        studies.load("nowhere")
+
+
+@pytest.mark.parametrize("name", studies.names())
+def test_every_study_of_the_project_is_valid(name: str) -> None:
+    study = studies.load(name)
+    assert study.title
+    assert {entry.run_type for entry in study.entries} <= set(RunType)
+    assert (paths.STUDIES / f"{name}.yaml").is_file()
