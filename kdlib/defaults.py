@@ -6,20 +6,12 @@ Knowledge Distillation with Bayesian Teachers") and of MCMI (Ye et al., ICLR 202
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from kdlib.options import Preset
+
 if TYPE_CHECKING:
-    from kdlib.config import Config
-
-
-class Preset(StrEnum):
-    """A paper's settings."""
-
-    BAYESIAN_KD = "bayesian_kd"
-    """Adam, rate 1e-3, times 0.1 at epoch 100 of 200, batch 100; kd_weight 1, T = S = 1."""
-    MCMI = "mcmi"
-    """SGD 0.05, momentum 0.9, decay 5e-4, times 0.1 at 150, 180, 210 of 240, batch 64; kd_weight 0.9, T = S = 4."""
+    from kdlib.schema import Config
 
 
 PRESETS: dict[Preset, dict[str, Any]] = {

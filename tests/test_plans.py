@@ -10,7 +10,8 @@ import small
 
 from kdlib import runs, studies
 from kdlib.checkpoints import write_tensors
-from kdlib.config import RunType, StudentConfig, TeacherConfig, parameter, resolve
+from kdlib.config import RunType, StudentConfig, TeacherConfig, resolve
+from kdlib.schema import parameter
 from kdlib.errors import InputError
 from kdlib.plans import name_of, plan
 

@@ -46,9 +46,9 @@ def train(folder: Path, config: TeacherConfig, stop: tuple[int, int] | None = No
 
 def same(a: tuple[Network, History], b: tuple[Network, History]) -> bool:
     states = a[0].state_dict(), b[0].state_dict()
-    histories = [(h.train_loss, h.validation, *h.best.values()) for _, h in (a, b)]
+    histories = [(h.train_loss, h.validation, *(h.best[name] for name in states[0])) for _, h in (a, b)]
     return (
-        all(torch.equal(states[0][k], states[1][k]) for k in states[0])
+        all(torch.equal(states[0][name], states[1][name]) for name in states[0])
         and all(torch.equal(x, y) for x, y in zip(*histories, strict=True))
         and a[1].best_epoch == b[1].best_epoch
         and a[1].learning_rates == b[1].learning_rates
@@ -155,7 +155,7 @@ def test_a_step_of_sgd_is_the_rate_times_the_gradient(tmp_path: Path) -> None:
     expected = before.head.weight - 0.5 * (gradient + 0.01 * before.head.weight)
     after, history = train(tmp_path, config)
     assert torch.allclose(after.head.weight, expected, atol=1e-6)
-    assert float(history.train_loss[0]) == pytest.approx(float(loss), rel=1e-5)
+    assert float(history.train_loss[0]) == pytest.approx(loss.item(), rel=1e-5)
 
 
 def test_every_image_is_seen_once_a_pass_with_its_label(tmp_path: Path) -> None:

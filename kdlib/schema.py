@@ -1,0 +1,106 @@
+"""Every parameter of every run: its type, range, default and meaning. `None` means: from the preset or the dataset."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from kdlib.options import (
+    Augmentation,
+    Framework,
+    Match,
+    Optimizer,
+    Precision,
+    Preset,
+    RunType,
+    Schedule,
+    TeacherKind,
+)
+
+
+def parameter(default: Any, meaning: str, hashed: bool = True, kind: str = "value", **limits: Any) -> Any:
+    """Declare a parameter: `kind` is `value`, `set` (joined by `+`) or `path` (never split at commas)."""
+    return Field(default, description=meaning, json_schema_extra={"hashed": hashed, "kind": kind}, **limits)
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Config(BaseModel):
+    """What all runs share. `None` means: from the preset, else from the dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    run_type: ClassVar[RunType]
+
+    dataset: str = parameter("digits", "digits, digits:<size>, cifar10, cifar100, cifar10h or folder:<path>")
+    data_root: str | None = parameter(None, "folder of raw datasets, only read", hashed=False, kind="path")
+    image_size: int | None = parameter(None, "pixels a side, for folder:<path>", ge=8, le=1024)
+    seed: Seed = parameter(0, "seed of initial weights and batch order")
+    eval_samples: int | None = parameter(
+        None, "samples for the metrics; None: the kind's own", hashed=False, ge=1, le=1000
+    )
+    device: str | None = parameter(None, "cpu, cuda or cuda:<n>; None: cuda where there is one", hashed=False)
+    precision: Precision | None = parameter(
+        None, "float32 or bfloat16; None: what the hardware is fast at", hashed=False
+    )
+    threads: int | None = parameter(None, "CPU threads; None: as many as torch takes", hashed=False, ge=1, le=1024)
+    retrain: bool = parameter(False, "set a finished run aside and make it again", hashed=False)
+
+
+class TrainingConfig(Config):
+    """What teachers and students share: how a network is trained."""
+
+    architecture: str | None = parameter(None, "a name from kdlib.models.NAMES")
+    augmentation: Augmentation | None = parameter(None, "none, reflect_crop_flip or zero_crop_flip")
+    augmentation_seed: Seed | None = parameter(None, "seed of the views; None: the run's seed")
+    preset: Preset | None = parameter(None, "a paper's settings: bayesian_kd or mcmi", hashed=False)
+    epochs: int | None = parameter(None, "passes over the training set", ge=1, le=100_000)
+    match: Match = parameter(Match.STEPS, "what a subset keeps: steps or epochs")
+    batch_size: int | None = parameter(None, "images a step", ge=2, le=65_536)
+    optimizer: Optimizer | None = parameter(None, "adam or sgd")
+    learning_rate: float | None = parameter(None, "initial learning rate", gt=0, le=100)
+    momentum: float | None = parameter(None, "momentum of sgd", ge=0, lt=1)
+    weight_decay: float | None = parameter(None, "L2 penalty's factor in the gradient", ge=0, le=1)
+    schedule: Schedule | None = parameter(None, "steps, cosine or constant")
+    lr_decay_epochs: str | None = parameter(None, "epochs at which the rate falls, as in 150+180+210", kind="set")
+    lr_decay_rate: float | None = parameter(None, "factor of the learning rate there", gt=0, le=1)
+    fraction: float = parameter(1.0, "share of each class's training images", gt=0, le=1)
+    omit_classes: str = parameter("", "classes whose training images are dropped, as in 3+5", kind="set")
+    compile: bool = parameter(False, "torch.compile the networks: worth it for long runs", hashed=False)
+
+
+class TeacherConfig(TrainingConfig):
+    """One teacher."""
+
+    run_type = RunType.TEACHER
+    kind: TeacherKind = parameter(TeacherKind.DETERMINISTIC, "kind of teacher")
+    parent: str | None = parameter(None, "the finished run that this teacher starts from")
+    members: str | None = parameter(None, "the finished runs that it averages, joined by +", kind="set")
+
+
+class StudentConfig(TrainingConfig):
+    """One student."""
+
+    run_type = RunType.STUDENT
+    teacher: str = parameter(
+        "deterministic",
+        "one_hot, exact_bcp, a kind, <study>/<label>, a run's name or weights:<file>",
+    )
+    teacher_seed: Seed | None = parameter(None, "seed of the teacher; None: the student's")
+    teacher_architecture: str | None = parameter(None, "architecture of weights:<file>")
+    kd_weight: float | None = parameter(None, "weight of the teacher's term, 1 - that of the labels", ge=0, le=1)
+    temperature: float | None = parameter(None, "T: the teacher's temperature", gt=0, le=1000)
+    student_temperature: float | None = parameter(None, "S: the student's temperature", gt=0, le=1000)
+    samples: int = parameter(1, "samples of a stochastic teacher a step", ge=1, le=1000)
+    framework: Framework = parameter(Framework.KD, "kd")
+
+
+class MeasureConfig(Config):
+    """A teacher that exists, measured again."""
+
+    run_type = RunType.MEASURE
+    parent: str | None = parameter(None, "the teacher: a run's name, its prefix or weights:<file>")
+    architecture: str | None = parameter(None, "architecture of weights:<file>")
+    batch_size: int | None = parameter(None, "images a forward pass", hashed=False, ge=1, le=65_536)
+    eval_samples: int | None = parameter(None, "samples for the metrics; None: the kind's own", ge=1, le=1000)
