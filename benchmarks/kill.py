@@ -64,7 +64,12 @@ def content(store: Path) -> dict[str, Any]:
     os.environ["KDLIB_RUNS"] = str(store)
     found = {name: runs.Run(name) for name in runs.names()}
     return {
-        name: [digest(run.weights(), ""), digest(run.predictions(), ""), repr(run.history().to_dict("list")), run.metrics]
+        name: [
+            digest(run.weights(), ""),
+            digest(run.predictions(), ""),
+            repr(run.history().to_dict("list")),
+            run.metrics,
+        ]
         for name, run in found.items()
     }
 

@@ -41,14 +41,14 @@ def compare(name: str, classes: int, channels: int, size: int, n: int, repeats: 
     batch = Batch(index=torch.arange(n), epoch=0, images=images, labels=torch.arange(n) % classes, progress=0.0)
     tasks = {"cross-entropy": step(plain, lambda b: F.cross_entropy(plain(b.images), b.labels), batch)}
     objectives = {}
-    for mode in (Centroids.epoch, Centroids.running):
+    for mode in (Centroids.EPOCH, Centroids.RUNNING):
         network = copy.deepcopy(plain)
         objectives[mode] = MCMIObjective(network, 0.2, [(images, batch.labels)], classes, mode)
         objectives[mode].start_epoch(0)
         objectives[mode].train()
         tasks[f"centroids {mode}"] = step(network, objectives[mode], batch)
     times: dict[str, list[float]] = {key: [] for key in [*tasks, "refresh"]}
-    tasks["refresh"] = objectives[Centroids.epoch].refresh
+    tasks["refresh"] = objectives[Centroids.EPOCH].refresh
     for repeat in range(repeats + 3):
         for key, task in tasks.items():
             start = time.perf_counter()

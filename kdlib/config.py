@@ -13,11 +13,14 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from kdlib import kinds
 from kdlib.defaults import defaults
 from kdlib.errors import InputError
 from kdlib.options import (
     Augmentation,
     Framework,
+    InducingPosterior,
+    Link,
     Match,
     Optimizer,
     Precision,
@@ -118,6 +121,14 @@ def _normalised(config: Config) -> Config:
             idle.add("match")
         if config.augmentation is Augmentation.NONE or config.augmentation_seed == config.seed:
             idle.add("augmentation_seed")
+    if isinstance(config, TeacherConfig):
+        ensemble = config.inducing_posterior is InducingPosterior.ENSEMBLE
+        idle |= kinds.idle(config.kind, config.family, ensemble, config.link is Link.MC)
+        given = [n for n in ("parent", "members") if n in idle and getattr(config, n) is not None]
+        if given:
+            raise InputError(f"{given[0]} = {getattr(config, given[0])!r} is refused: kind {config.kind} has none.")
+        if config.members is not None:
+            idle.add("ensemble_size")
     if isinstance(config, StudentConfig):
         if config.teacher == "one_hot":
             idle |= {"kd_weight"}
@@ -150,6 +161,10 @@ def effective(config: Config) -> dict[str, Any]:
         "dataset",
         "image_size",
     }
+    if isinstance(config, TeacherConfig) and config.kind in kinds.DERIVED:  # its parents' names say how they trained
+        references |= set(TrainingConfig.model_fields) - set(Config.model_fields)
+    if isinstance(config, TeacherConfig) and config.kind is TeacherKind.ENSEMBLE:
+        references.add("ensemble_size")
     values = config.model_dump(mode="json")
     out = {}
     for name, field in type(config).model_fields.items():

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from kdlib import models
+from kdlib.augment import view
+from kdlib.config import Augmentation, TrainingConfig
+from kdlib.data import Dataset, Split
+from kdlib.data.dataset import to_float
 from kdlib.errors import InputError
 from kdlib.hardware import Hardware
+from kdlib.runs import Run
+from kdlib.schedule import plan_steps
+from kdlib.training import History
 
 
 def combine(outputs: Tensor, temperature: float = 1.0) -> Tensor:
@@ -24,6 +36,12 @@ def combine(outputs: Tensor, temperature: float = 1.0) -> Tensor:
         `(n, classes)`, rows that sum to one.
     """
     return torch.softmax(outputs.float() / temperature, -1).mean(0)
+
+
+def combined_log(outputs: Tensor) -> Tensor:
+    """Return ln `combine(outputs)` `(n, classes)` at T = 1, finite wherever a sample is."""
+    logs = torch.log_softmax(outputs.float(), -1)
+    return logs[0] if len(logs) == 1 else logs.logsumexp(0) - torch.tensor(float(len(logs))).log()
 
 
 class Teacher:
@@ -62,3 +80,73 @@ class Teacher:
         if samples < 1:
             raise InputError(f"samples = {samples} is refused: it must be at least 1.")
         return combine(self.outputs(x, samples if self.stochastic else 1), temperature)
+
+
+@dataclass(frozen=True)
+class Making:
+    """What a kind of teacher is made from, or restored from: config, shapes, parents and, to fit, data and a run."""
+
+    config: TrainingConfig
+    hardware: Hardware
+    name: str
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    parents: tuple[Teacher, ...] = ()
+    parent_runs: tuple[Run, ...] = ()
+    dataset: Dataset | None = None
+    run: Run | None = None
+
+    def network(self) -> models.Network:
+        """Return a new network, its weights drawn from the global random state, normalised as the dataset says."""
+        network = models.build(str(self.config.architecture), len(self.classes), self.shape[0], self.shape[-1])
+        if self.dataset is not None:
+            network.set_normalisation(self.dataset.mean, self.dataset.std)
+        return network
+
+    def placed(self, network: models.Network) -> models.Network:
+        """Put a network where and as this run computes."""
+        self.hardware.place(network)
+        if self.hardware.compile:
+            network.compile()
+        return network
+
+    def to_fit(self) -> tuple[Dataset, Run]:
+        """Return the data and the run of a teacher that is being made."""
+        assert self.dataset is not None and self.run is not None
+        return self.dataset, self.run
+
+
+@dataclass
+class Made:
+    """A fitted teacher and what its run keeps of it: every tensor that `restore` needs beside the parents."""
+
+    teacher: Teacher
+    tensors: dict[str, Tensor]
+    history: History | None = None
+    notes: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Images:
+    """Walk the images that a config trains on, in index order: batches of images and labels on the device."""
+
+    config: TrainingConfig
+    dataset: Dataset
+    hardware: Hardware
+    augmentation: Augmentation = Augmentation.NONE
+    batch_size: int = 500
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        rows, device = plan_steps(self.config, self.dataset).rows, self.hardware.torch_device
+        for part in torch.split(rows, self.batch_size):
+            pixels = self.dataset.train.pixels[part].to(device)
+            images = to_float(view(pixels, self.augmentation, self.config.seed, 0, part.to(device)))
+            yield self.hardware.layout(images), self.dataset.train.labels[part].to(device)
+
+
+@torch.no_grad()
+def outputs_on(teacher: Teacher, split: Split, samples: int = 1) -> Iterator[Tensor]:
+    """Yield a teacher's outputs `(samples, b, classes)` on a split, batch by batch, on the CPU."""
+    for rows in torch.split(torch.arange(len(split)), 500):
+        yield teacher.outputs(split.take(rows), samples).cpu()

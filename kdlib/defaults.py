@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kdlib.options import Preset
+from kdlib.options import Preset, TeacherKind
 
 if TYPE_CHECKING:
     from kdlib.schema import Config
@@ -41,6 +41,13 @@ ARCHITECTURES: dict[str, dict[str, str]] = {
     "folder": {"teacher": "resnet50", "student": "resnet18"},
 }
 EPOCHS_OF_DIGITS = {"teacher": 90, "student": 40}
+FINE_TUNING: dict[str, dict[str, Any]] = {
+    "digits": {"epochs": 10, "learning_rate": 2e-4, "cmi_weight": 0.15},
+    "bayesian_kd": {"epochs": 20, "learning_rate": 2e-4, "lr_decay_epochs": "", "cmi_weight": 0.2},
+    "mcmi": {"epochs": 20, "learning_rate": 0.05, "schedule": "cosine", "cmi_weight": 0.15},
+}
+"""How an MCMI teacher is fine-tuned from its parent; the published code of each paper has its own way."""
+
 SMALL_RATE = 0.01
 """Both papers train MobileNet and ShuffleNet students at this rate."""
 
@@ -49,16 +56,29 @@ def defaults(config: Config) -> dict[str, Any]:
     """Return the values of the parameters of `config` that were not given."""
     family = config.dataset.partition(":")[0]
     role = str(config.run_type)
-    values: dict[str, Any] = {"batch_size": 500} if role == "measure" else {}
-    if role in ARCHITECTURES.get(family, {}):
-        values["architecture"] = ARCHITECTURES[family][role]
-        preset = getattr(config, "preset", None)
-        digits = {**DIGITS, "epochs": EPOCHS_OF_DIGITS[role]} if family == "digits" else {}
-        values |= digits if family == "digits" else PRESETS[Preset.BAYESIAN_KD]
-        if preset is not None:
-            # a view of a digit has no known Bayes class probabilities: its augmentation stays none
-            values |= {k: v for k, v in PRESETS[preset].items() if not (digits and k == "augmentation")}
-        architecture = getattr(config, "architecture", None) or values["architecture"]
-        if architecture.startswith(("mobilenet", "shufflenet")):
-            values["learning_rate"] = SMALL_RATE
+    if role == "measure":
+        return {"batch_size": 500}
+    if role not in ARCHITECTURES.get(family, {}):
+        return {}
+    preset = getattr(config, "preset", None)
+    values: dict[str, Any] = {"architecture": ARCHITECTURES[family][role]}
+    if family == "digits":
+        # a view of a digit has no known Bayes class probabilities: no preset gives it an augmentation
+        values |= {
+            **DIGITS,
+            "epochs": EPOCHS_OF_DIGITS[role],
+            **(PRESETS[preset] if preset else {}),
+            "augmentation": "none",
+        }
+    else:
+        values |= PRESETS[preset or Preset.BAYESIAN_KD]
+    if (getattr(config, "architecture", None) or values["architecture"]).startswith(("mobilenet", "shufflenet")):
+        values["learning_rate"] = SMALL_RATE
+    if getattr(config, "kind", None) is TeacherKind.MCMI:
+        values |= FINE_TUNING[str(preset or ("digits" if family == "digits" else Preset.BAYESIAN_KD))]
+    if getattr(config, "parent", None) is not None:
+        values["architecture"] = None  # the parent's
+    # as published: 100 epochs of 200 without the KL, 50 in which it rises
+    epochs = getattr(config, "epochs", None) or values["epochs"]
+    values |= {"ml_epochs": epochs // 2, "annealing_epochs": epochs // 4}
     return {name: value for name, value in values.items() if name in type(config).model_fields}

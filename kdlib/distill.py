@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from kdlib import runs, training
 from kdlib.answers import Answers
 from kdlib.config import Augmentation, StudentConfig
-from kdlib.contract import Teacher
+from kdlib.contract import Making, Teacher
 from kdlib.data import Dataset
 from kdlib.hardware import Hardware, seed_everything
 from kdlib.metrics import fidelity
 from kdlib.runs import Run
 from kdlib.schedule import plan_steps
-from kdlib.teachers import evaluate, log_probs, new_network
+from kdlib.teachers import evaluate, log_probs
 
 Supervision = Callable[[training.Batch], Tensor]
 """A batch to the class probabilities `(n, classes)` that a student learns from."""
@@ -93,10 +93,8 @@ def fit(
     """Distil a student and write its run; return its network."""
     started = time.perf_counter()
     seed_everything(config.seed)
-    network = new_network(config, dataset)
-    hardware.place(network)
-    if hardware.compile:
-        network.compile()
+    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, dataset=dataset)
+    network = making.placed(making.network())
     teach = supervision(config, dataset, teacher, hardware, parent)
     history = training.fit(
         network, objective(network, config, teach), config, dataset, hardware, run.checkpoints,

@@ -64,7 +64,7 @@ def _make(planned: Plan, chosen: data.Dataset, run: Run, hardware: Hardware) -> 
     config = planned.config
     parent = planned.parents.get("teacher")
     if isinstance(config, TeacherConfig):
-        teachers.fit(config, chosen, run, hardware)
+        teachers.fit(config, chosen, run, hardware, [parent.run for parent in planned.parents.values()])
     elif isinstance(config, MeasureConfig):
         assert parent is not None
         teachers.remeasure(config, teacher_of(parent, chosen, hardware), chosen, run)

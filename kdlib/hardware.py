@@ -7,6 +7,8 @@ when it resumes, since the same steps give other bits in another precision or wi
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import os
 import platform
 import random
@@ -58,6 +60,8 @@ class Hardware:
             # cuBLAS reads it at its first call; without it, deterministic products are refused
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
+        else:
+            keep_memory()
         try:
             yield
         finally:
@@ -77,6 +81,21 @@ class Hardware:
     def layout(self, images: Tensor) -> Tensor:
         """Put a batch of images `(n, channels, height, width)` into the networks' memory format."""
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+
+@functools.cache
+def keep_memory() -> bool:
+    """Let the process keep what it frees, up to 2 GB, and say whether the C library does so.
+
+    glibc returns each large block to the system, which hands it back page by page, zeroed: a tenth of a student's
+    step, and almost half of a float32 forward pass of 500 images. It changes no number. Elsewhere nothing happens.
+    """
+    try:
+        set_option = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    trim_threshold, mmap_threshold = -1, -3  # malloc.h
+    return bool(set_option(mmap_threshold, 2**30) and set_option(trim_threshold, 2**31 - 1))
 
 
 def fast_bfloat16(device: torch.device) -> bool:

@@ -1,37 +1,63 @@
-"""Teachers trained on the labels alone, by a loss of their logits: maximum likelihood."""
+"""Teachers trained on the labels alone: cross-entropy, smoothed cross-entropy, mean squared error."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from kdlib import training
 from kdlib.config import TeacherConfig, TeacherKind
-from kdlib.data import Dataset
-from kdlib.hardware import Hardware
-from kdlib.runs import Run
+from kdlib.contract import Made, Making, Teacher
+from kdlib.options import MSEOn
+
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def loss_of(config: TeacherConfig) -> Callable[[Tensor, Tensor], Tensor]:
+def mean_squared_error(logits: Tensor, labels: Tensor, on: MSEOn) -> Tensor:
+    """Return the mean over images of Σ_c (a_c - 1[c = y])², with a the probabilities or the logits `(n, classes)`.
+
+    On probabilities it is the Brier score, a proper loss: in expectation it is least at the Bayes class
+    probabilities. On logits it is least where the logits, not the softmax of them, are the Bayes class probabilities.
+    Source: Hamidi et al., ECCV 2024, for the former; Bayesian-KD's public code for the latter.
+    """
+    answers = logits.float().softmax(1) if on is MSEOn.PROBS else logits.float()
+    return (answers - F.one_hot(labels, logits.shape[1])).square().sum(1).mean()
+
+
+def loss_of(config: TeacherConfig) -> Loss:
     """Return the loss `(logits (n, classes), labels (n,)) -> scalar` of a kind."""
-    losses: dict[TeacherKind, Callable[[Tensor, Tensor], Tensor]] = {TeacherKind.DETERMINISTIC: F.cross_entropy}
-    return losses[config.kind]
+    if config.kind is TeacherKind.LABEL_SMOOTHING:
+        return partial(F.cross_entropy, label_smoothing=config.smoothing)
+    if config.kind is TeacherKind.MSE:
+        return partial(mean_squared_error, on=config.mse_on)
+    return F.cross_entropy
 
 
-def train(
-    network: nn.Module, config: TeacherConfig, dataset: Dataset, hardware: Hardware, run: Run
-) -> training.History:
+def fit(making: Making) -> Made:
     """Train a network on the labels, from the run's newest checkpoint if there is one."""
-    loss = loss_of(config)
-    return training.fit(
+    config, (dataset, run) = making.config, making.to_fit()
+    assert isinstance(config, TeacherConfig)
+    network, loss = making.placed(making.network()), loss_of(config)
+    history = training.fit(
         network,
         lambda batch: loss(network(batch.images), batch.labels),
         config,
         dataset,
-        hardware,
+        making.hardware,
         run.checkpoints,
         identity=run.name,
         label=run.name,
     )
+    # the best epoch is what an early-stopped teacher is made of
+    best = {"best.safetensors": history.best} if config.kind is TeacherKind.DETERMINISTIC else {}
+    return Made(Teacher(network, making.hardware, making.name), network.state_dict(), history, files=best)
+
+
+def restore(making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
+    """Return the teacher whose network has these weights."""
+    network = making.network()
+    network.load_state_dict(tensors)
+    return Teacher(making.placed(network), making.hardware, making.name)

@@ -14,28 +14,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from enum import StrEnum
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib.errors import InputError
+from kdlib.options import Centroids
 from kdlib.training import Batch
 
 DECAY = 0.9999
 """What `running` centroids keep of themselves at a step."""
-
-
-class Centroids(StrEnum):
-    """Where the centroids Q_y that the loss compares with come from."""
-
-    epoch = "epoch"
-    """The exact class means of the current network on the clean training images, anew each epoch."""
-    fixed = "fixed"
-    """Those of the network that fine-tuning starts from, computed once, as published."""
-    running = "running"
-    """Those of the start, moved by 1 − 0.9999 towards the batch's class means at every step."""
 
 
 def conditional_mutual_information(log_probs: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
@@ -99,7 +88,7 @@ class MCMIObjective(nn.Module):
         weight: float,
         batches: Iterable[tuple[Tensor, Tensor]],
         classes: int,
-        mode: Centroids = Centroids.epoch,
+        mode: Centroids = Centroids.EPOCH,
         decay: float = DECAY,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
@@ -132,7 +121,7 @@ class MCMIObjective(nn.Module):
 
     def start_epoch(self, epoch: int) -> None:
         """Compute the centroids where the mode asks for it: every epoch, or only before the first."""
-        if self.mode is Centroids.epoch or not bool(torch.isfinite(self.centroids).all()):
+        if self.mode is Centroids.EPOCH or not bool(torch.isfinite(self.centroids).all()):
             self.refresh()
 
     @torch.no_grad()
@@ -160,7 +149,7 @@ class MCMIObjective(nn.Module):
         """Return the scalar loss CE − λ·CMI of a batch, in nats; running centroids move on, in train mode."""
         log_probs = self.network(batch.images).float().log_softmax(-1)
         cmi = _mean_divergence(log_probs, batch.labels, self.centroids)
-        if self.mode is Centroids.running and self.training:
+        if self.mode is Centroids.RUNNING and self.training:
             self._follow(log_probs.detach().exp(), batch.labels)
         return torch.sub(F.nll_loss(log_probs, batch.labels), cmi, alpha=self.weight)
 

@@ -30,6 +30,24 @@ class TeacherKind(StrEnum):
 
     DETERMINISTIC = "deterministic"
     """Maximum likelihood: the softmax of a network trained by cross-entropy."""
+    LABEL_SMOOTHING = "label_smoothing"
+    """Cross-entropy with `smoothing` of each label spread over all classes."""
+    MSE = "mse"
+    """Mean squared error against one-hot labels, of the probabilities or of the logits (`mse_on`)."""
+    VARIATIONAL = "variational"
+    """A posterior over the weights by variational inference; probabilities are averaged over weight samples."""
+    LAPLACE = "laplace"
+    """A Gaussian posterior around a trained network's weights."""
+    MCMI = "mcmi"
+    """A trained network, fine-tuned to keep more conditional mutual information of image and prediction."""
+    TEMPERATURE_SCALED = "temperature_scaled"
+    """Control: a trained network at the temperature that is best on validation images."""
+    ENSEMBLE = "ensemble"
+    """Control: the average of deterministic networks from different seeds."""
+    EARLY_STOPPED = "early_stopped"
+    """Control: the deterministic network at the epoch of its lowest validation NLL."""
+    AUGMENTATION_AVERAGED = "augmentation_averaged"
+    """Control: a trained network's average over views of the image."""
 
 
 class Augmentation(StrEnum):
@@ -86,3 +104,94 @@ class Framework(StrEnum):
 
     KD = "kd"
     """The teacher's class probabilities (Hinton et al., 2015)."""
+
+
+class MSEOn(StrEnum):
+    """What the mean squared error compares with one-hot labels."""
+
+    PROBS = "probs"
+    """Softmax outputs, as the cited paper has it (Hamidi et al., ECCV 2024)."""
+    LOGITS = "logits"
+    """Raw logits, as Bayesian-KD's public code has it."""
+
+
+class Family(StrEnum):
+    """The family of the approximate posterior over weights."""
+
+    MEAN_FIELD = "mean_field"
+    """An independent Gaussian for every weight."""
+    INDUCING = "inducing"
+    """Weights conditioned on a few inducing weights a layer, which alone have a posterior (FFG-U)."""
+
+
+class InducingPosterior(StrEnum):
+    """The approximate posterior q(U) of a layer's inducing weights U."""
+
+    DIAGONAL = "diagonal"
+    """An independent Gaussian for every inducing weight; the published choice."""
+    MATRIX = "matrix"
+    """A matrix-normal distribution: full covariance among rows and among columns."""
+    FULL = "full"
+    """A Gaussian with full covariance; (rows × columns)² numbers a layer, for small layers."""
+    ENSEMBLE = "ensemble"
+    """Equally probable points; one member is drawn for all layers of a network together."""
+
+
+class SubsetOfWeights(StrEnum):
+    """Which weights are uncertain."""
+
+    LAST_LAYER = "last_layer"
+    """Those of the linear head; the features are as the parent computes them."""
+    ALL = "all"
+    """Those of the whole network (with `kron`, all but the batch norms')."""
+
+
+class HessianStructure(StrEnum):
+    """Which part of the Hessian (its generalised Gauss-Newton approximation) is kept."""
+
+    DIAG = "diag"
+    """Its diagonal."""
+    KRON = "kron"
+    """A Kronecker product for each layer (KFAC): one factor of its inputs, one of its outputs."""
+    FULL = "full"
+    """All of it, for at most 10,000 weights."""
+
+
+class PriorPrecision(StrEnum):
+    """How the precision of the Gaussian prior, one number for all the weights, is chosen."""
+
+    MARGLIK = "marglik"
+    """At the maximum of the marginal likelihood of the training data; no validation data enter."""
+    GRIDSEARCH = "gridsearch"
+    """At the lowest negative log-likelihood of the validation data on a logarithmic grid."""
+
+
+class Predictive(StrEnum):
+    """How the uncertainty of the weights becomes one of the logits."""
+
+    GLM = "glm"
+    """The network made linear in its weights: the logits are Gaussian."""
+    NN = "nn"
+    """The network itself with sampled weights; needs the link `mc`."""
+
+
+class Link(StrEnum):
+    """How class probabilities are averaged over uncertain logits."""
+
+    PROBIT = "probit"
+    """Scale each logit by 1 / sqrt(1 + π/8 · its variance), then softmax."""
+    MC = "mc"
+    """Average the softmax of `samples` draws."""
+    BRIDGE = "bridge"
+    """The Laplace bridge: the mean of the Dirichlet that matches the logits' Gaussian."""
+
+
+class Centroids(StrEnum):
+    """Where the centroids Q_y that the loss compares with come from."""
+
+    EPOCH = "epoch"
+    """The exact class means of the current network on the clean training images, anew each epoch."""
+    FIXED = "fixed"
+    """Those of the network that fine-tuning starts from, computed once, as published."""
+    RUNNING = "running"
+    """Those of the start, moved by 1 − 0.9999 towards the batch's class means at every step."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdlib import data, models, runs, studies
+from kdlib import data, kinds, models, runs, studies
 from kdlib.config import (
     Augmentation,
     Config,
@@ -28,12 +28,11 @@ from kdlib.config import (
 )
 from kdlib.errors import InputError
 
-SEMANTICS: dict[str, int] = {"teacher/deterministic": 1, "student": 1, "measure": 1}
+SEMANTICS: dict[str, int] = {**{f"teacher/{kind}": 1 for kind in TeacherKind}, "student": 1, "measure": 1}
 """Raised by hand when the numbers of a run type or kind change."""
 
-ONE_OUTPUT = (TeacherKind.DETERMINISTIC,)
-"""Kinds that are not stochastic: a student's `samples` means nothing."""
-
+MEMBER_STRIDE = 1000
+"""An ensemble of seed s has members of seeds s, s + 1000, s + 2000, ..."""
 WEIGHTS = "weights:"
 KNOWN = ("digits", "cifar10h")
 """Datasets whose training images have class probabilities: exact ones, or those of people."""
@@ -89,10 +88,14 @@ def plan(config: Config) -> Plan:
     """
     config = config.model_copy(update={"dataset": data.canonical(config.dataset)})
     fingerprint = data.fingerprint(config.dataset, config.data_root, config.image_size)
+    parents, role = _parents(config)
+    if isinstance(config, TeacherConfig):
+        config = _completed(config, parents)
     if isinstance(config, TrainingConfig):
         _check_training(config)
-    parents, role = _parents(config)
-    if isinstance(config, StudentConfig) and all(getattr(p.config, "kind", "") in ONE_OUTPUT for p in parents.values()):
+    if isinstance(config, StudentConfig) and all(
+        getattr(p.config, "kind", "") not in kinds.STOCHASTIC for p in parents.values()
+    ):
         config = config.model_copy(update={"samples": 1})
     names = {key: parent.name for key, parent in parents.items()}
     name = name_of(config, fingerprint, names, role)
@@ -135,10 +138,76 @@ def _parents(config: Config) -> tuple[dict[str, Plan], str]:
         parent = reference(config, config.parent, "parent", config.architecture)
         return {"teacher": parent}, f"of-{parent.record['role']}"
     assert isinstance(config, TeacherConfig)
-    for name in ("parent", "members"):
-        if getattr(config, name) is not None:
-            raise InputError(f"{name} = {getattr(config, name)!r} is refused: kind {config.kind} has none.")
-    return {}, str(config.kind)
+    return _parents_of_teacher(config), str(config.kind)
+
+
+def _parents_of_teacher(config: TeacherConfig) -> dict[str, Plan]:
+    """Return the runs that a kind of teacher starts from; by default deterministic ones of the same settings."""
+    kind = config.kind
+    if kind in kinds.WITH_PARENT:
+        plain = _deterministic(config, config.seed, kind in kinds.DERIVED)
+        parents = {"parent": reference(config, config.parent, "parent") if config.parent else plan(plain)}
+    elif kind is TeacherKind.ENSEMBLE and config.members:
+        names = [name for name in config.members.split("+") if name]
+        parents = {f"member{i}": reference(config, name, "members") for i, name in enumerate(names)}
+    elif kind is TeacherKind.ENSEMBLE:
+        # members of other seeds are shared with no other ensemble: n counts independent ones
+        seeds = [config.seed + MEMBER_STRIDE * i for i in range(config.ensemble_size)]
+        parents = {f"member{i}": plan(_deterministic(config, s, True)) for i, s in enumerate(seeds)}
+    else:
+        return {}
+    for role, parent in parents.items():
+        _check_parent(config, role, parent)
+    return parents
+
+
+def _deterministic(config: TeacherConfig, seed: int, same_training: bool) -> TeacherConfig:
+    """Return the config of the deterministic teacher that another kind starts from when no parent is given."""
+    given = {name: getattr(config, name) for name in Config.model_fields}
+    if same_training:
+        given |= {name: getattr(config, name) for name in TrainingConfig.model_fields}
+    else:
+        given |= {"architecture": config.architecture, "preset": config.preset}
+    parent = resolve(RunType.TEACHER, {**given, "seed": seed, "retrain": False, "eval_samples": None})
+    assert isinstance(parent, TeacherConfig)
+    return parent
+
+
+def _check_parent(config: TeacherConfig, role: str, parent: Plan) -> None:
+    """Refuse a parent of a kind, dataset or architecture that does not fit.
+
+    Raises:
+        InputError: it does not.
+    """
+    theirs = parent.config
+    assert isinstance(theirs, TeacherConfig)
+    parameter = "members" if role.startswith("member") else "parent"
+    allowed = kinds.PARENTS[config.kind]
+    if parent.record["run_type"] != RunType.TEACHER or theirs.kind not in allowed:
+        raise InputError(
+            f"{parameter} = {parent.name!r} is refused: a teacher of kind {config.kind} starts from one of kind "
+            f"{', '.join(allowed)}."
+        )
+    for name in ("dataset", "architecture"):
+        own, other = getattr(config, name), getattr(theirs, name)
+        if own is not None and own != other:
+            raise InputError(f"{parameter} = {parent.name!r} is refused: its {name} is {other}, not {own}.")
+    if config.kind is TeacherKind.AUGMENTATION_AVERAGED and theirs.augmentation is Augmentation.NONE:
+        raise InputError(
+            f"kind = {str(config.kind)!r} is refused: {parent.name} was trained without augmentation, so there are no "
+            "views to average."
+        )
+
+
+def _completed(config: TeacherConfig, parents: dict[str, Plan]) -> TeacherConfig:
+    """Fill in what a teacher takes from its parent: the architecture, and for a derived kind all of its training."""
+    if not parents:
+        return config
+    first = next(iter(parents.values())).config
+    names = {"architecture"}
+    if config.kind in kinds.DERIVED:
+        names = set(TrainingConfig.model_fields) - set(Config.model_fields) | {"seed"}
+    return config.model_copy(update={name: getattr(first, name) for name in names})
 
 
 def reference(config: Config, text: str, parameter: str, architecture: str | None = None) -> Plan:

@@ -8,13 +8,22 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from kdlib.options import (
     Augmentation,
+    Centroids,
+    Family,
     Framework,
+    HessianStructure,
+    InducingPosterior,
+    Link,
     Match,
+    MSEOn,
     Optimizer,
     Precision,
+    Predictive,
     Preset,
+    PriorPrecision,
     RunType,
     Schedule,
+    SubsetOfWeights,
     TeacherKind,
 )
 
@@ -77,6 +86,35 @@ class TeacherConfig(TrainingConfig):
     kind: TeacherKind = parameter(TeacherKind.DETERMINISTIC, "kind of teacher")
     parent: str | None = parameter(None, "the finished run that this teacher starts from")
     members: str | None = parameter(None, "the finished runs that it averages, joined by +", kind="set")
+    ensemble_size: int = parameter(4, "ensemble: members, this seed's and new ones", ge=2, le=100)
+    views: int = parameter(8, "augmentation_averaged: views of each image", ge=2, le=1000)
+    smoothing: float = parameter(0.1, "label_smoothing: share of each label spread over all classes", gt=0, lt=1)
+    mse_on: MSEOn = parameter(MSEOn.PROBS, "mse: probs or logits")
+    cmi_weight: float | None = parameter(None, "mcmi: the weight of the conditional mutual information", ge=0, le=1)
+    centroids: Centroids = parameter(Centroids.EPOCH, "mcmi: epoch, fixed or running class means")
+    family: Family = parameter(Family.INDUCING, "variational: mean_field or inducing")
+    kl_weight: float = parameter(1.0, "variational: the KL's weight once it is annealed", gt=0, le=1)
+    ml_epochs: int | None = parameter(None, "variational: epochs without the KL", ge=0, le=100_000)
+    annealing_epochs: int | None = parameter(None, "variational: epochs in which it rises", ge=0, le=100_000)
+    prior_scale: float = parameter(1.0, "variational: the prior's sd, times 1/sqrt(inputs)", gt=0, le=1000)
+    initial_sd: float = parameter(0.01, "variational: first sd, in units of the prior's", gt=0, le=10)
+    max_sd: float = parameter(0.1, "inducing: cap of the sd of U", gt=0, le=10)
+    inducing_rows: int = parameter(128, "inducing: rows of U", ge=1, le=10_000)
+    inducing_columns: int = parameter(128, "inducing: columns of U", ge=1, le=10_000)
+    whitened: bool = parameter(True, "inducing: the posterior is over whitened U")
+    inducing_posterior: InducingPosterior = parameter(
+        InducingPosterior.DIAGONAL, "inducing: diagonal, matrix, full or ensemble"
+    )
+    posterior_members: int = parameter(5, "inducing: points of the ensemble posterior", ge=2, le=100)
+    lambda_initial: float = parameter(1e-3, "inducing: first sd of W given U", gt=0, le=1)
+    lambda_max: float = parameter(0.03, "inducing: cap of that sd", gt=0, le=1)
+    subset_of_weights: SubsetOfWeights = parameter(SubsetOfWeights.LAST_LAYER, "laplace: last_layer or all")
+    hessian: HessianStructure = parameter(HessianStructure.KRON, "laplace: diag, kron or full")
+    prior_precision: PriorPrecision = parameter(PriorPrecision.MARGLIK, "laplace: marglik or gridsearch")
+    predictive: Predictive = parameter(Predictive.GLM, "laplace: glm or nn")
+    link: Link = parameter(Link.PROBIT, "laplace: probit, mc or bridge")
+    link_samples: int = parameter(100, "laplace: draws of the link mc", ge=1, le=10_000)
+    fit_augmented: bool = parameter(False, "laplace: fitted on augmented images, as published")
 
 
 class StudentConfig(TrainingConfig):

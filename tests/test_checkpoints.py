@@ -135,7 +135,13 @@ def test_one_of_another_config_is_not_taken(tmp_path: Path) -> None:
 
 
 def draws() -> list[float]:
-    return [float(torch.rand(())), float(np.random.rand()), random.random(), float(np.random.randn()), random.gauss(0, 1)]
+    return [
+        float(torch.rand(())),
+        float(np.random.rand()),
+        random.random(),
+        float(np.random.randn()),
+        random.gauss(0, 1),
+    ]
 
 
 def test_random_states_come_back(tmp_path: Path) -> None:
@@ -150,7 +156,9 @@ def test_random_states_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["adam", "sgd", "momentum"])
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
-def test_an_optimizer_goes_on_as_if_nothing_had_happened(tmp_path: Path, kind: str, memory: torch.memory_format) -> None:
+def test_an_optimizer_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, kind: str, memory: torch.memory_format
+) -> None:
     def setup() -> tuple[nn.Module, torch.optim.Optimizer]:
         torch.manual_seed(0)
         network = nn.Sequential(nn.Conv2d(3, 5, 3), nn.Flatten(), nn.Linear(20, 2)).to(memory_format=memory)  # type: ignore[call-overload]

@@ -47,7 +47,9 @@ DIFFERENT: list[tuple[RunType, dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("run_type", "given", "idle"), SAME)
-def test_parameters_without_effect_change_nothing(run_type: RunType, given: dict[str, Any], idle: dict[str, Any]) -> None:
+def test_parameters_without_effect_change_nothing(
+    run_type: RunType, given: dict[str, Any], idle: dict[str, Any]
+) -> None:
     assert resolve(run_type, {**given, **idle}) == resolve(run_type, given)
 
 

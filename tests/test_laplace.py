@@ -122,7 +122,7 @@ def test_closed_form_equals_laplace_torch(
 def test_closed_form_against_the_dense_inverse(network: Network, data: tuple[Tensor, Tensor]) -> None:
     """(B ⊗ A + δI)⁻¹ written out; the draws' mean and covariance are Jacobian · inverse · Jacobianᵀ."""
     net, images = doubled(network), data[0].double()
-    posterior = fit(net, batches((images, data[1])), Options(link=Link.mc, samples=10_000))
+    posterior = fit(net, batches((images, data[1])), Options(link=Link.MC, samples=10_000))
     assert isinstance(posterior, LastLayerKron)
     with torch.no_grad():
         phi = net.embed(images)
@@ -143,7 +143,7 @@ def test_closed_form_against_the_dense_inverse(network: Network, data: tuple[Ten
 
 
 def test_mc_does_not_depend_on_the_batch_around_an_image(network: Network, data: tuple[Tensor, Tensor]) -> None:
-    posterior = fit(network, batches(data), Options(link=Link.mc))
+    posterior = fit(network, batches(data), Options(link=Link.MC))
     whole = posterior.outputs(data[0], seed=5)
     torch.testing.assert_close(posterior.outputs(data[0][7:9], seed=5), whole[7:9], rtol=0, atol=1e-5)
     assert torch.equal(posterior.outputs(data[0], seed=5), whole)
@@ -152,7 +152,7 @@ def test_mc_does_not_depend_on_the_batch_around_an_image(network: Network, data:
 
 def test_a_certain_posterior_is_the_network(network: Network, data: tuple[Tensor, Tensor]) -> None:
     expected = network(data[0]).detach().log_softmax(1)
-    for link in (Link.probit, Link.mc):
+    for link in (Link.PROBIT, Link.MC):
         posterior = fit(network, batches(data), Options(link=link))
         posterior.prior_precision = 1e12
         torch.testing.assert_close(posterior.outputs(data[0]), expected, rtol=0, atol=1e-4)
@@ -187,22 +187,22 @@ def test_closed_form_never_imports_laplace_torch() -> None:
 
 
 @pytest.mark.parametrize("subset", list(SubsetOfWeights))
-@pytest.mark.parametrize("structure", [HessianStructure.diag, HessianStructure.full])
+@pytest.mark.parametrize("structure", [HessianStructure.DIAG, HessianStructure.FULL])
 def test_library_hessians_are_the_gauss_newton_matrix(
     network: Network, data: tuple[Tensor, Tensor], subset: SubsetOfWeights, structure: HessianStructure
 ) -> None:
     few = (data[0][:20], data[1][:20])
     posterior = fit(network, batches(few, 8), Options(subset, structure))
-    last = subset is SubsetOfWeights.last_layer
+    last = subset is SubsetOfWeights.LAST_LAYER
     names = [k for k, _ in network.named_parameters() if k.startswith("head") or not last]
     expected = dense(network, few, names)
     hessian = posterior.state()["hessian"]
-    if structure is HessianStructure.diag:
+    if structure is HessianStructure.DIAG:
         expected = expected.diag()
     torch.testing.assert_close(hessian, expected, rtol=1e-3, atol=1e-4 * float(expected.detach().abs().max()))
 
 
-@pytest.mark.parametrize("structure", [HessianStructure.diag, HessianStructure.full])
+@pytest.mark.parametrize("structure", [HessianStructure.DIAG, HessianStructure.FULL])
 @pytest.mark.parametrize("link", list(Link))
 def test_last_layer_predictive_against_the_dense_covariance(
     network: Network, data: tuple[Tensor, Tensor], structure: HessianStructure, link: Link
@@ -210,7 +210,7 @@ def test_last_layer_predictive_against_the_dense_covariance(
     posterior = fit(network, batches(data), Options(structure=structure, link=link, samples=4000))
     names = ["head.weight", "head.bias"]
     hessian = dense(network, data, names).double()
-    if structure is HessianStructure.diag:
+    if structure is HessianStructure.DIAG:
         hessian = hessian.diag().diag()
     inverse = torch.linalg.inv(hessian + posterior.prior_precision * torch.eye(len(hessian)))
     with torch.no_grad():
@@ -219,21 +219,21 @@ def test_last_layer_predictive_against_the_dense_covariance(
     eye = torch.eye(CLASSES).double()
     jacobian = torch.stack([torch.cat([torch.kron(eye, f[None]), eye], 1) for f in phi])
     covariance = jacobian @ inverse @ jacobian.mT
-    if link is Link.probit:
+    if link is Link.PROBIT:
         expected = links.probit(mean, covariance.diagonal(dim1=1, dim2=2))
-    elif link is Link.bridge:
+    elif link is Link.BRIDGE:
         expected = links.bridge(mean, covariance.diagonal(dim1=1, dim2=2), covariance.sum(2))
     else:
         torch.manual_seed(0)
         noise = torch.randn(20_000, CLASSES).double()
         draws = mean + torch.einsum("ncd,sd->snc", torch.linalg.cholesky(covariance), noise)
         expected = draws.softmax(2).mean(0).log()
-    tolerance = 0.02 if link is Link.mc else 1e-4
+    tolerance = 0.02 if link is Link.MC else 1e-4
     torch.testing.assert_close(posterior.outputs(data[0][:5]).exp(), expected.exp().float(), rtol=0, atol=tolerance)
 
 
 def test_kron_of_all_weights_leaves_batch_norms_out(network: Network, data: tuple[Tensor, Tensor]) -> None:
-    posterior = fit(network, batches(data), Options(SubsetOfWeights.all, predictive=Predictive.nn, link=Link.mc))
+    posterior = fit(network, batches(data), Options(SubsetOfWeights.ALL, predictive=Predictive.NN, link=Link.MC))
     state = posterior.state()
     norms = sum(p.numel() for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters())
     assert norms > 0
@@ -249,7 +249,7 @@ def test_kron_of_all_weights_leaves_batch_norms_out(network: Network, data: tupl
 
 def test_glm_of_all_weights_has_the_dense_covariance(network: Network, data: tuple[Tensor, Tensor]) -> None:
     few = (data[0][:12], data[1][:12])
-    posterior = fit(network, batches(few), Options(SubsetOfWeights.all, HessianStructure.full))
+    posterior = fit(network, batches(few), Options(SubsetOfWeights.ALL, HessianStructure.FULL))
     names = [k for k, _ in network.named_parameters()]
     net, images = doubled(network), few[0].double()
     hessian = dense(net, (images, few[1]), names)
@@ -289,11 +289,11 @@ def test_marglik_is_where_the_gradient_vanishes() -> None:
     assert log_precision.grad is not None and abs(float(log_precision.grad)) < 1e-6
 
 
-@pytest.mark.parametrize(("structure", "flatter"), [(HessianStructure.kron, 0.35), (HessianStructure.diag, 0.7)])
+@pytest.mark.parametrize(("structure", "flatter"), [(HessianStructure.KRON, 0.35), (HessianStructure.DIAG, 0.7)])
 def test_gridsearch_takes_the_lowest_validation_nll(
     network: Network, data: tuple[Tensor, Tensor], structure: HessianStructure, flatter: float
 ) -> None:
-    options = Options(structure=structure, prior=PriorPrecision.gridsearch, points=7)
+    options = Options(structure=structure, prior=PriorPrecision.GRIDSEARCH, points=7)
     generator = torch.Generator().manual_seed(8)
     images = torch.rand(90, 1, 8, 8, generator=generator)
     with torch.no_grad():  # labels that a flattened network would give, so that the best precision lies inside
@@ -305,7 +305,7 @@ def test_gridsearch_takes_the_lowest_validation_nll(
         posterior.prior_precision = 10**exponent
         losses[exponent] = float(F.nll_loss(posterior.outputs(images), labels))
     assert math.log10(chosen) == pytest.approx(min(losses, key=lambda e: losses[e]), abs=1e-6)
-    assert structure is HessianStructure.diag or -4 < math.log10(chosen) < 4
+    assert structure is HessianStructure.DIAG or -4 < math.log10(chosen) < 4
     again = fit(network, batches(data), options, batches((images, labels)))
     assert again.prior_precision == chosen
 
@@ -325,7 +325,7 @@ EVERY = [
     Options(subset, structure, link=link, predictive=predictive, samples=5)
     for subset in SubsetOfWeights
     for structure in HessianStructure
-    for predictive, link in ((Predictive.glm, Link.probit), (Predictive.nn, Link.mc))
+    for predictive, link in ((Predictive.GLM, Link.PROBIT), (Predictive.NN, Link.MC))
 ]
 
 
@@ -356,7 +356,7 @@ def test_round_trip_is_exact_and_changes_nothing(
     assert loaded.state().keys() == posterior.state().keys()
 
 
-@pytest.mark.parametrize("options", [Options(), Options(structure=HessianStructure.diag)], ids=["closed", "library"])
+@pytest.mark.parametrize("options", [Options(), Options(structure=HessianStructure.DIAG)], ids=["closed", "library"])
 def test_damaged_states_are_refused(network: Network, data: tuple[Tensor, Tensor], options: Options) -> None:
     posterior = fit(network, batches(data), options)
     state, metadata = posterior.state(), posterior.metadata()
@@ -425,17 +425,17 @@ def test_options_are_refused_in_one_sentence(given: dict[str, Any], sentence: st
 
 def test_posteriors_that_cannot_be_are_refused(network: Network, data: tuple[Tensor, Tensor]) -> None:
     with pytest.raises(InputError, match=r"14,\d{3} weights.*0\.[89] GB"):
-        fit(build("cnn16", 10, 1, 8), batches(data), Options(SubsetOfWeights.all, HessianStructure.full))
+        fit(build("cnn16", 10, 1, 8), batches(data), Options(SubsetOfWeights.ALL, HessianStructure.FULL))
     with pytest.raises(InputError, match="GB an image"):
-        fit(build("resnet18", 100, 3, 32), batches(data), Options(SubsetOfWeights.all))
+        fit(build("resnet18", 100, 3, 32), batches(data), Options(SubsetOfWeights.ALL))
     with pytest.raises(InputError, match="grouped"):
-        nn_mc = Options(SubsetOfWeights.all, predictive=Predictive.nn, link=Link.mc)
+        nn_mc = Options(SubsetOfWeights.ALL, predictive=Predictive.NN, link=Link.MC)
         fit(build("mobilenetv2", 10, 3, 32), batches(data), nn_mc)
     with pytest.raises(InputError, match="validation"):
-        fit(network, batches(data), Options(prior=PriorPrecision.gridsearch))
+        fit(network, batches(data), Options(prior=PriorPrecision.GRIDSEARCH))
     with pytest.raises(InputError, match="validation data are empty"):
-        fit(network, batches(data), Options(prior=PriorPrecision.gridsearch), [])
-    for structure in (HessianStructure.kron, HessianStructure.diag):
+        fit(network, batches(data), Options(prior=PriorPrecision.GRIDSEARCH), [])
+    for structure in (HessianStructure.KRON, HessianStructure.DIAG):
         with pytest.raises(InputError, match="empty"):
             fit(network, [], Options(structure=structure))
     with pytest.raises(InputError, match="labels from 0 to 9"):
@@ -446,7 +446,7 @@ def test_posteriors_that_cannot_be_are_refused(network: Network, data: tuple[Ten
 
 def test_the_library_is_only_used_where_it_must_be(network: Network, data: tuple[Tensor, Tensor]) -> None:
     assert isinstance(fit(network, batches(data)), LastLayerKron)
-    assert isinstance(fit(network, batches(data), Options(structure=HessianStructure.diag)), LibraryPosterior)
+    assert isinstance(fit(network, batches(data), Options(structure=HessianStructure.DIAG)), LibraryPosterior)
 
 
 def test_float32_factors_keep_the_digits_of_confident_predictions() -> None:

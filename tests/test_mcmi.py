@@ -170,23 +170,23 @@ def test_where_each_mode_takes_its_centroids_from() -> None:
                 network.eval()
                 exact = centroids([network(images).softmax(1)], labels, CLASSES)
                 network.train()
-            if mode is Centroids.epoch or epoch == 0:
+            if mode is Centroids.EPOCH or epoch == 0:
                 torch.testing.assert_close(objective.centroids, exact)
             seen[mode].append(objective.centroids.clone())
             before = objective.centroids.clone()
             optimizer.zero_grad()
             objective(batch(images, labels)).backward()
             optimizer.step()
-            assert torch.equal(before, objective.centroids) == (mode is not Centroids.running)
-    assert torch.equal(*seen[Centroids.fixed])
-    assert not torch.equal(*seen[Centroids.epoch])
-    assert not torch.equal(*seen[Centroids.running])
+            assert torch.equal(before, objective.centroids) == (mode is not Centroids.RUNNING)
+    assert torch.equal(*seen[Centroids.FIXED])
+    assert not torch.equal(*seen[Centroids.EPOCH])
+    assert not torch.equal(*seen[Centroids.RUNNING])
 
 
 def test_running_centroids_decay_towards_the_batch() -> None:
     images, labels = blobs(30, 1)
     kept = labels != 2  # a batch without class 2
-    objective = MCMIObjective(mlp(), 0.2, [(images, labels)], CLASSES, Centroids.running, decay=0.9)
+    objective = MCMIObjective(mlp(), 0.2, [(images, labels)], CLASSES, Centroids.RUNNING, decay=0.9)
     objective.start_epoch(0)
     before = objective.centroids.clone()
     objective.train()
@@ -218,13 +218,13 @@ def test_refresh_leaves_the_network_as_it_was() -> None:
 
 def test_state_holds_network_and_centroids() -> None:
     images, labels = blobs(60, 1)
-    objective = MCMIObjective(mlp(), 0.2, [(images, labels)], CLASSES, Centroids.fixed)
+    objective = MCMIObjective(mlp(), 0.2, [(images, labels)], CLASSES, Centroids.FIXED)
     objective.start_epoch(0)
     state = objective.state_dict()
     assert "centroids" in state and "network.0.weight" in state
     torch.manual_seed(9)
     other = nn.Sequential(nn.Linear(8, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Linear(24, CLASSES))
-    resumed = MCMIObjective(other, 0.2, [(images, labels)], CLASSES, Centroids.fixed)
+    resumed = MCMIObjective(other, 0.2, [(images, labels)], CLASSES, Centroids.FIXED)
     resumed.load_state_dict(state)
     resumed.start_epoch(3)  # fixed centroids are not computed again
     assert torch.equal(resumed.centroids, objective.centroids)

@@ -11,9 +11,9 @@ import small
 from kdlib import runs, studies
 from kdlib.checkpoints import write_tensors
 from kdlib.config import RunType, StudentConfig, TeacherConfig, resolve
-from kdlib.schema import parameter
 from kdlib.errors import InputError
 from kdlib.plans import name_of, plan
+from kdlib.schema import parameter
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 FINGERPRINT = "0123456789abcdef"
@@ -41,7 +41,6 @@ GOLDEN: list[tuple[str, RunType, dict[str, Any], dict[str, str], str]] = [
     ("measure-digits-of-deterministic-s0-190581e0bf",
      MEASURE, {"parent": "some-run", "eval_samples": 30}, PARENT, "of-deterministic"),
 ]  # fmt: skip
-
 
 
 @pytest.mark.parametrize(("name", "run_type", "given", "parents", "role"), GOLDEN)

@@ -32,7 +32,7 @@ from kdlib.variational import (
 from kdlib.variational.inducing import DIAGONAL_FLOOR, Inducing
 from kdlib.variational.mean_field import MeanField
 
-MEAN_FIELD = Options(family=Family.mean_field)
+MEAN_FIELD = Options(family=Family.MEAN_FIELD)
 SMALL = Options(inducing_rows=4, inducing_columns=5)
 EVERY = {
     "mean_field": MEAN_FIELD,
@@ -112,7 +112,7 @@ def assert_moments(draws: Tensor, mean: Tensor, covariance: Tensor) -> None:
 
 def test_mean_field_kl_is_that_of_torch_distributions() -> None:
     torch.manual_seed(0)
-    network = bayesianize(small_net(), Options(family=Family.mean_field, prior_scale=0.7, initial_sd=0.2))
+    network = bayesianize(small_net(), Options(family=Family.MEAN_FIELD, prior_scale=0.7, initial_sd=0.2))
     scatter(network)
     expected = torch.zeros(())
     for posterior in posteriors(network):
@@ -125,22 +125,22 @@ def test_mean_field_kl_is_that_of_torch_distributions() -> None:
 
 def test_mean_field_draws_have_its_mean_and_sd() -> None:
     torch.manual_seed(0)
-    posterior = MeanField(torch.randn(2, 3, dtype=torch.float64), Options(family=Family.mean_field, initial_sd=0.5))
+    posterior = MeanField(torch.randn(2, 3, dtype=torch.float64), Options(family=Family.MEAN_FIELD, initial_sd=0.5))
     scatter(posterior)
     mean, sd = (x.detach().flatten() for x in posterior.factors())
     assert_moments(posterior.draw(100_000).detach().flatten(1), mean, sd.square().diag())
 
 
 @pytest.mark.parametrize("whitened", [True, False])
-@pytest.mark.parametrize("kind", [InducingPosterior.diagonal, InducingPosterior.matrix, InducingPosterior.full])
+@pytest.mark.parametrize("kind", [InducingPosterior.DIAGONAL, InducingPosterior.MATRIX, InducingPosterior.FULL])
 def test_inducing_kl_is_that_of_torch_distributions(kind: InducingPosterior, whitened: bool) -> None:
     """KL of q(U), and of q(W | U) for any U, both from explicit covariance matrices."""
     options = Options(posterior=kind, whitened=whitened, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
     layer = inducing_layer(options)
     q = layer.inducing
-    if kind is InducingPosterior.diagonal:
+    if kind is InducingPosterior.DIAGONAL:
         factor = torch.diag(0.1 * torch.sigmoid(q.raw_sd).flatten())
-    elif kind is InducingPosterior.matrix:
+    elif kind is InducingPosterior.MATRIX:
         factor = torch.kron(q.row.factor()[0], q.column.factor()[0])
     else:
         factor = q.joint.factor()[0]
@@ -202,7 +202,7 @@ def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w() -> None:
     assert_moments(draws, zero, layer.prior_sd**2 * torch.eye(12, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("kind", [InducingPosterior.diagonal, InducingPosterior.matrix, InducingPosterior.full])
+@pytest.mark.parametrize("kind", [InducingPosterior.DIAGONAL, InducingPosterior.MATRIX, InducingPosterior.FULL])
 def test_draws_of_u_have_the_covariance_that_the_kl_uses(kind: InducingPosterior) -> None:
     options = Options(posterior=kind, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
     q = inducing_layer(options).inducing
@@ -221,7 +221,7 @@ def test_without_spread_every_draw_is_the_deterministic_twin(options: Options) -
         for name, parameter in network.named_parameters():
             if name.endswith(("raw_sd", "raw_lambda")):
                 parameter.fill_(-30.0)
-            elif "posterior" in name and options.posterior is InducingPosterior.ensemble and parameter.ndim == 3:
+            elif "posterior" in name and options.posterior is InducingPosterior.ENSEMBLE and parameter.ndim == 3:
                 parameter.copy_(parameter[:1].expand_as(parameter))
     twin = small_net().eval()
     source = network.state_dict()
@@ -338,7 +338,7 @@ def test_gradients_reach_every_parameter(options: Options) -> None:
     x, y = torch.randn(8, 2, 6, 6), torch.randint(5, (8,))
     likelihood = F.cross_entropy(network(x), y)
     likelihood.backward(retain_graph=True)
-    unused = {"raw_d_row", "raw_d_column"} if options.posterior is InducingPosterior.ensemble else set()
+    unused = {"raw_d_row", "raw_d_column"} if options.posterior is InducingPosterior.ENSEMBLE else set()
     for name, parameter in network.named_parameters():
         if name.rpartition(".")[2] not in unused:
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
@@ -512,7 +512,7 @@ def test_networks_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(InputError, match="NonDynamicallyQuantizableLinear"):
         bayesianize(nn.MultiheadAttention(4, 2), SMALL)
     with pytest.raises(InputError, match="must be at most 4096"):
-        bayesianize(nn.Linear(100, 100), Options(posterior=InducingPosterior.full))
+        bayesianize(nn.Linear(100, 100), Options(posterior=InducingPosterior.FULL))
     for action in (kl, lambda network: sample_forward(network, torch.zeros(1, 2, 6, 6), 2)):
         with pytest.raises(InputError, match="bayesianize it first"):
             action(small_net())

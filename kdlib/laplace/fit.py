@@ -41,13 +41,13 @@ def fit(
     """
     options = options or Options()
     check(options, network)
-    if options.prior is PriorPrecision.gridsearch and validation is None:
+    if options.prior is PriorPrecision.GRIDSEARCH and validation is None:
         raise InputError("prior = 'gridsearch' is refused without validation data: give them, or choose marglik.")
     for name, given in (("batches", batches), ("validation", validation)):
         if isinstance(given, Iterator):
             raise InputError(f"{name} is refused as an iterator, which ends after one walk: give a list or a loader.")
     posterior: Posterior
-    last = options.subset is SubsetOfWeights.last_layer
+    last = options.subset is SubsetOfWeights.LAST_LAYER
     with evaluating(network):
         seen = features(network, batches) if last else on_device(network, batches)
         with full_precision(network.head.weight):
@@ -55,7 +55,7 @@ def fit(
                 posterior = fit_last_layer(seen, network, options)
             else:
                 posterior = fit_library(list(seen) if last else _Again(network, batches), network, options)
-        if options.prior is PriorPrecision.marglik:
+        if options.prior is PriorPrecision.MARGLIK:
             posterior.prior_precision = prior.marglik(posterior.eigenvalues(), posterior.squared_norm())
         elif validation is not None:
             loss = _validation_loss(posterior, validation)

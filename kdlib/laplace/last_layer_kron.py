@@ -96,9 +96,9 @@ class LastLayerKron(Posterior):
             return self._link(logits, squares, seed)
 
     def _link(self, logits: Tensor, squares: Tensor, seed: int) -> Tensor:
-        if self.options.link is Link.probit:
+        if self.options.link is Link.PROBIT:
             return links.probit(logits, torch.addmm(self._variance_bias, squares, self._variance))
-        if self.options.link is Link.bridge:
+        if self.options.link is Link.BRIDGE:
             spread = torch.addmm(self._spread_bias, squares.double(), self._spread)
             out = links.bridge(logits.double(), spread @ self._to_variance, spread @ self._to_row_sums)
             return out.to(logits.dtype)

@@ -49,7 +49,7 @@ def _approximation(network: Network, options: Options, backend: type | None = No
     from laplace import Laplace
 
     extra: dict[str, Any] = {}
-    if options.subset is SubsetOfWeights.last_layer:
+    if options.subset is SubsetOfWeights.LAST_LAYER:
         layers: dict[str, nn.Module] = {"features": nn.Identity(), "head": copy.deepcopy(network.head)}
         model: nn.Module = nn.Sequential(OrderedDict(layers))
         extra["last_layer_name"] = "head"  # without it the saved state would hold a training batch
@@ -57,7 +57,7 @@ def _approximation(network: Network, options: Options, backend: type | None = No
         # its flattened vector of weights cannot be taken of a channels-last network
         model = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     model.eval().requires_grad_(True)
-    if options.structure is HessianStructure.kron:  # a batch norm's weights have no Kronecker factors
+    if options.structure is HessianStructure.KRON:  # a batch norm's weights have no Kronecker factors
         for module in filter(is_batch_norm, model.modules()):
             module.requires_grad_(False)
     return Laplace(model, "classification", str(options.subset), str(options.structure), backend=backend, **extra)
@@ -83,7 +83,7 @@ class LibraryPosterior(Posterior):
     def __init__(self, network: Network, options: Options, state: Mapping[str, Tensor]) -> None:
         self.network, self.options = network, options
         self._la = la = _approximation(network, options)
-        kron = options.structure is HessianStructure.kron
+        kron = options.structure is HessianStructure.KRON
         zeros = _factors(la.H.kfacs) if kron else {"hessian": la.H}
         shapes = {name: tuple(tensor.shape) for name, tensor in zeros.items()}
         check_tensors(state, {"mean": (la.n_params,), **shapes, "loss": (), "count": (), "prior_precision": ()})
@@ -115,7 +115,7 @@ class LibraryPosterior(Posterior):
 
     @property
     def _on_features(self) -> bool:
-        return self.options.subset is SubsetOfWeights.last_layer
+        return self.options.subset is SubsetOfWeights.LAST_LAYER
 
     @property
     def prior_precision(self) -> float:
@@ -132,8 +132,8 @@ class LibraryPosterior(Posterior):
     def predict(self, prepared: tuple[Tensor, ...], seed: int = 0) -> Tensor:
         (inputs,) = prepared
         options, la = self.options, self._la
-        linear = options.predictive is Predictive.glm
-        if linear and self._on_features and options.structure is HessianStructure.diag:
+        linear = options.predictive is Predictive.GLM
+        if linear and self._on_features and options.structure is HessianStructure.DIAG:
             with full_precision(inputs), torch.no_grad():
                 mean, variance = la.functional_variance_fast(inputs)
                 return _independent(mean, variance, options, seed)
@@ -147,9 +147,9 @@ class LibraryPosterior(Posterior):
 
     def eigenvalues(self) -> Tensor:
         structure, state = self.options.structure, self._state
-        if structure is HessianStructure.diag:
+        if structure is HessianStructure.DIAG:
             return state["hessian"].clamp_min(0)
-        if structure is HessianStructure.full:
+        if structure is HessianStructure.FULL:
             values: Tensor = torch.linalg.eigvalsh(state["hessian"])
             return values.clamp_min(0)
         blocks = self._la.H.eigenvalues
@@ -173,9 +173,9 @@ def _factors(kfacs: list[list[Tensor]]) -> dict[str, Tensor]:
 
 def _independent(mean: Tensor, variance: Tensor, options: Options, seed: int) -> Tensor:
     """Link logits with a diagonal covariance `(n, classes)`, which needs no Jacobian."""
-    if options.link is Link.probit:
+    if options.link is Link.PROBIT:
         return links.probit(mean, variance)
-    if options.link is Link.bridge:
+    if options.link is Link.BRIDGE:
         return links.bridge(mean.double(), variance.double(), variance.double()).to(mean.dtype)
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(options.samples, 1, mean.shape[-1], generator=generator, dtype=torch.float64).to(mean)
@@ -191,11 +191,11 @@ def fit_library(batches: Batches, network: Network, options: Options) -> Library
     count = sum(len(labels) for _, labels in batches)
     if count == 0:
         raise InputError("the batches to fit the Laplace posterior on are empty: at least one image is needed.")
-    la = _approximation(network, options, diagonal_backend() if options.structure is HessianStructure.diag else None)
+    la = _approximation(network, options, diagonal_backend() if options.structure is HessianStructure.DIAG else None)
     head = network.head.weight
     with _quiet_and_seeded(head.device, 0), full_precision(head), torch.enable_grad():
         la.fit(_Loader(batches, count))
-    hessian = _factors(la.H_facs.kfacs) if options.structure is HessianStructure.kron else {"hessian": la.H}
+    hessian = _factors(la.H_facs.kfacs) if options.structure is HessianStructure.KRON else {"hessian": la.H}
     state = {
         "mean": la.mean.clone(),
         **{name: tensor.detach() for name, tensor in hessian.items()},

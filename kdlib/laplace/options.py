@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from kdlib.errors import InputError
+from kdlib.options import HessianStructure, Link, Predictive, PriorPrecision, SubsetOfWeights
 
 FULL_LIMIT = 10_000
 """Most weights that a full Hessian, quadratic in them, is computed for."""
@@ -18,64 +19,15 @@ JACOBIAN_LIMIT = 4 * 2**30
 """Most bytes that the derivative of one image's logits by all the weights may take."""
 
 
-class SubsetOfWeights(StrEnum):
-    """Which weights are uncertain."""
-
-    last_layer = "last_layer"
-    """Those of the linear head; the features are as the parent computes them."""
-    all = "all"
-    """Those of the whole network (with `kron`, all but the batch norms')."""
-
-
-class HessianStructure(StrEnum):
-    """Which part of the Hessian (its generalised Gauss-Newton approximation) is kept."""
-
-    diag = "diag"
-    """Its diagonal."""
-    kron = "kron"
-    """A Kronecker product for each layer (KFAC): one factor of its inputs, one of its outputs."""
-    full = "full"
-    """All of it, for at most 10,000 weights."""
-
-
-class PriorPrecision(StrEnum):
-    """How the precision of the Gaussian prior, one number for all the weights, is chosen."""
-
-    marglik = "marglik"
-    """At the maximum of the marginal likelihood of the training data; no validation data enter."""
-    gridsearch = "gridsearch"
-    """At the lowest negative log-likelihood of the validation data on a logarithmic grid."""
-
-
-class Predictive(StrEnum):
-    """How the uncertainty of the weights becomes one of the logits."""
-
-    glm = "glm"
-    """The network made linear in its weights: the logits are Gaussian."""
-    nn = "nn"
-    """The network itself with sampled weights; needs the link `mc`."""
-
-
-class Link(StrEnum):
-    """How class probabilities are averaged over uncertain logits."""
-
-    probit = "probit"
-    """Scale each logit by 1 / sqrt(1 + π/8 · its variance), then softmax."""
-    mc = "mc"
-    """Average the softmax of `samples` draws."""
-    bridge = "bridge"
-    """The Laplace bridge: the mean of the Dirichlet that matches the logits' Gaussian."""
-
-
 @dataclass(frozen=True)
 class Options:
     """Say which posterior to fit and how it predicts; the defaults are the published ones."""
 
-    subset: SubsetOfWeights = SubsetOfWeights.last_layer
-    structure: HessianStructure = HessianStructure.kron
-    prior: PriorPrecision = PriorPrecision.marglik
-    predictive: Predictive = Predictive.glm
-    link: Link = Link.probit
+    subset: SubsetOfWeights = SubsetOfWeights.LAST_LAYER
+    structure: HessianStructure = HessianStructure.KRON
+    prior: PriorPrecision = PriorPrecision.MARGLIK
+    predictive: Predictive = Predictive.GLM
+    link: Link = Link.PROBIT
     samples: int = 100
     """draws of the link `mc`"""
     lowest: float = 1e-4
@@ -96,7 +48,7 @@ class Options:
                     raise InputError(
                         f"{field.name} = {getattr(self, field.name)!r} is refused: allowed are {allowed}."
                     ) from None
-        if self.predictive is Predictive.nn and self.link is not Link.mc:
+        if self.predictive is Predictive.NN and self.link is not Link.MC:
             raise InputError(
                 f"link = {str(self.link)!r} is refused with predictive = 'nn', which averages sampled networks: "
                 "allowed is mc."
@@ -132,7 +84,7 @@ class Options:
     @property
     def closed_form(self) -> bool:
         """Say whether the posterior is evaluated in closed form, without laplace-torch."""
-        return self.subset is SubsetOfWeights.last_layer and self.structure is HessianStructure.kron
+        return self.subset is SubsetOfWeights.LAST_LAYER and self.structure is HessianStructure.KRON
 
 
 def is_batch_norm(module: nn.Module) -> bool:
@@ -148,23 +100,23 @@ def check(options: Options, network: nn.Module) -> None:
             convolution; the sentence says how much memory it would take, or what to choose instead.
     """
     head = network.get_submodule("head")
-    last = options.subset is SubsetOfWeights.last_layer
+    last = options.subset is SubsetOfWeights.LAST_LAYER
     weights = sum(p.numel() for p in (head if last else network).parameters())
     classes = head.get_parameter("weight").shape[0]
-    if options.structure is HessianStructure.full and weights > FULL_LIMIT:
+    if options.structure is HessianStructure.FULL and weights > FULL_LIMIT:
         raise InputError(
             f"structure = 'full' with subset = {str(options.subset)!r} is refused for {weights:,} weights, whose "
             f"Hessian alone would take {4 * weights**2 / 1e9:,.1f} GB: allowed are {FULL_LIMIT:,}; choose diag or kron."
         )
     if last:
         return
-    if options.predictive is Predictive.glm and 4 * weights * classes > JACOBIAN_LIMIT:
+    if options.predictive is Predictive.GLM and 4 * weights * classes > JACOBIAN_LIMIT:
         raise InputError(
             f"predictive = 'glm' with subset = 'all' is refused for {weights:,} weights and {classes} classes, whose "
             f"Jacobian would take {4e-9 * weights * classes:,.1f} GB an image: choose nn, or subset last_layer."
         )
     grouped = any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in network.modules())
-    if options.structure is HessianStructure.kron and grouped:
+    if options.structure is HessianStructure.KRON and grouped:
         raise InputError(
             "structure = 'kron' with subset = 'all' is refused for a network with grouped convolutions, whose weights "
             "have no such factors: choose diag or subset last_layer."

@@ -15,7 +15,7 @@ from kdlib.variational.mean_field import MeanField
 from kdlib.variational.options import Family, Options
 from kdlib.variational.posterior import Posterior, without_autocast
 
-FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.mean_field: MeanField, Family.inducing: Inducing}
+FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}
 
 
 class Variational(nn.Module):

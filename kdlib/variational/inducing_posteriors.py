@@ -195,8 +195,8 @@ class Ensemble(InducingWeights):
 
 
 POSTERIORS: dict[InducingPosterior, type[Diagonal | MatrixNormal | Full | Ensemble]] = {
-    InducingPosterior.diagonal: Diagonal,
-    InducingPosterior.matrix: MatrixNormal,
-    InducingPosterior.full: Full,
-    InducingPosterior.ensemble: Ensemble,
+    InducingPosterior.DIAGONAL: Diagonal,
+    InducingPosterior.MATRIX: MatrixNormal,
+    InducingPosterior.FULL: Full,
+    InducingPosterior.ENSEMBLE: Ensemble,
 }

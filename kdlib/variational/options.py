@@ -4,31 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 
 from kdlib.errors import InputError
-
-
-class Family(StrEnum):
-    """The family of the approximate posterior over weights."""
-
-    mean_field = "mean_field"
-    """An independent Gaussian for every weight."""
-    inducing = "inducing"
-    """Weights conditioned on a few inducing weights a layer, which alone have a posterior (FFG-U)."""
-
-
-class InducingPosterior(StrEnum):
-    """The approximate posterior q(U) of a layer's inducing weights U."""
-
-    diagonal = "diagonal"
-    """An independent Gaussian for every inducing weight; the published choice."""
-    matrix = "matrix"
-    """A matrix-normal distribution: full covariance among rows and among columns."""
-    full = "full"
-    """A Gaussian with full covariance; (rows × columns)² numbers a layer, for small layers."""
-    ensemble = "ensemble"
-    """Equally probable points; one member is drawn for all layers of a network together."""
+from kdlib.options import Family, InducingPosterior
 
 
 @dataclass(frozen=True)
@@ -55,14 +33,14 @@ class Options:
         InputError: a value outside its range.
     """
 
-    family: Family = Family.inducing
+    family: Family = Family.INDUCING
     prior_scale: float = 1.0
     initial_sd: float = 0.01
     max_sd: float | None = 0.1
     inducing_rows: int = 128
     inducing_columns: int = 128
     whitened: bool = True
-    posterior: InducingPosterior = InducingPosterior.diagonal
+    posterior: InducingPosterior = InducingPosterior.DIAGONAL
     members: int = 5
     lambda_initial: float = 1e-3
     lambda_max: float = 0.03
@@ -79,7 +57,7 @@ class Options:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} is {value}; it must be a finite number above 0.")
-        capped = self.family is Family.inducing and self.max_sd is not None
+        capped = self.family is Family.INDUCING and self.max_sd is not None
         if capped and not self.initial_sd < (self.max_sd or 0) < math.inf:
             raise InputError(
                 f"max_sd is {self.max_sd}; it must be above initial_sd ({self.initial_sd}), or None for no cap."

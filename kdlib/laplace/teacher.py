@@ -1,0 +1,68 @@
+"""The Laplace teacher: a Gaussian posterior around the parent's weights, averaged into one probability a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from kdlib.config import Augmentation, TeacherConfig
+from kdlib.contract import Images, Made, Making, Teacher
+from kdlib.laplace.fit import fit as fit_posterior
+from kdlib.laplace.fit import from_state
+from kdlib.laplace.options import Options
+from kdlib.laplace.posterior import Posterior
+from kdlib.models import Network
+
+
+class Laplace(Teacher):
+    """Give the logarithm of the averaged probabilities, one sample: tempering comes after averaging."""
+
+    def __init__(self, posterior: Posterior, parent: Teacher, name: str) -> None:
+        super().__init__(parent.network, parent.hardware, name)
+        self.posterior = posterior
+
+    def _outputs(self, x: Tensor, samples: int) -> Tensor:
+        return self.posterior.outputs(x)[None]
+
+
+def options_of(config: TeacherConfig) -> Options:
+    """Return the posterior's options that a config means."""
+    return Options(
+        subset=config.subset_of_weights,
+        structure=config.hessian,
+        prior=config.prior_precision,
+        predictive=config.predictive,
+        link=config.link,
+        samples=config.link_samples,
+    )
+
+
+def network_of(parent: Teacher) -> Network:
+    """Return the parent's network."""
+    assert isinstance(parent.network, Network)
+    return parent.network
+
+
+def fit(making: Making) -> Made:
+    """Fit the posterior on the parent's training images, clean or as viewed, and its prior as the options say."""
+    config, (dataset, _) = making.config, making.to_fit()
+    assert isinstance(config, TeacherConfig)
+    (parent,) = making.parents
+    seen = (config.augmentation or Augmentation.NONE) if config.fit_augmented else Augmentation.NONE
+    images = Images(config, dataset, making.hardware, seen)
+    validation = [
+        (making.hardware.layout(dataset.val.images.to(making.hardware.torch_device)),
+         dataset.val.labels.to(making.hardware.torch_device))
+    ]  # fmt: skip
+    posterior = fit_posterior(network_of(parent), images, options_of(config), validation)
+    notes = {"prior_precision": posterior.prior_precision}
+    return Made(Laplace(posterior, parent, making.name), posterior.state(), notes=notes)
+
+
+def restore(making: Making, tensors: Mapping[str, Tensor]) -> Laplace:
+    """Return the posterior of these tensors around the parent."""
+    assert isinstance(making.config, TeacherConfig)
+    (parent,) = making.parents
+    posterior = from_state(network_of(parent), tensors, options_of(making.config).metadata())
+    return Laplace(posterior, parent, making.name)

@@ -1,0 +1,42 @@
+"""The MCMI teacher: its parent's network, fine-tuned on CE - λ·CMI."""
+
+from __future__ import annotations
+
+from kdlib import training
+from kdlib.config import TeacherConfig
+from kdlib.contract import Images, Made, Making, Teacher
+from kdlib.likelihood import restore
+from kdlib.mcmi import MCMIObjective
+
+__all__ = ["fit", "restore"]
+
+
+def fit(making: Making) -> Made:
+    """Fine-tune the parent's network, from the run's newest checkpoint if there is one."""
+    config, (dataset, run) = making.config, making.to_fit()
+    assert isinstance(config, TeacherConfig)
+    (parent,) = making.parents
+    network = making.network()
+    network.load_state_dict(parent.network.state_dict())
+    making.placed(network)
+    objective = MCMIObjective(
+        network,
+        float(config.cmi_weight or 0),
+        Images(config, dataset, making.hardware),
+        len(making.classes),
+        config.centroids,
+        autocast=making.hardware.autocast,
+    )
+    history = training.fit(
+        objective,
+        objective,
+        config,
+        dataset,
+        making.hardware,
+        run.checkpoints,
+        identity=run.name,
+        forward=network,
+        start_epoch=objective.start_epoch,
+        label=run.name,
+    )
+    return Made(Teacher(network, making.hardware, making.name), network.state_dict(), history)
