@@ -11,8 +11,9 @@ todo = jobs.jobs_of(study, int(config.get("runs_per_job", 16)))
 JOBS, PAGES, REPORTS = paths.jobs(), paths.pages(), paths.REPORTS
 PAPERMILL = f"{sys.executable} -m papermill --no-progress-bar --log-level WARNING --cwd {paths.ROOT}"
 
-# A failing notebook shows the end of what it said; a kernel's chatter is nobody's concern.
-FAILING = "2> {log}.txt || {{ tail -n 12 {log}.txt >&2; exit 1; }}"
+# A failing notebook shows what stopped it; the way there and a kernel's chatter are in the file.
+FAILING = "2> {log}.txt || {{ (grep -A 40 '^Exception encountered' {log}.txt || tail -n 12 {log}.txt) >&2; exit 1; }}"
+SHOWN = f"-p studies {shlex.quote(jobs.shown_with(config['study']))}" if jobs.shown_with(config["study"]) else ""
 
 
 rule all:
@@ -51,4 +52,4 @@ rule page:
     log:
         f"{JOBS}/log/page-{{page}}.ipynb",
     shell:
-        f"{PAPERMILL} {REPORTS}/{{wildcards.page}}.ipynb {{log}} {FAILING} && cp {{log}} {{output}}"
+        f"{PAPERMILL} {REPORTS}/{{wildcards.page}}.ipynb {{log}} {SHOWN} {FAILING} && cp {{log}} {{output}}"

@@ -20,7 +20,7 @@ from kdlib.errors import InputError, KdlibError
 
 def _run(arguments: argparse.Namespace) -> None:
     """Make the runs of a JSON file of parameters, in which lists sweep."""
-    from kdlib.execute import execute
+    from kdlib.execute import check, execute
     from kdlib.sweeps import expand
 
     path = Path(arguments.config)
@@ -35,7 +35,7 @@ def _run(arguments: argparse.Namespace) -> None:
     kind = given.pop("run_type", None) or ("student" if "teacher" in given else "teacher")
     if kind not in set(RunType):
         raise InputError(f"run_type = {kind!r} is refused: allowed are {', '.join(RunType)}.")
-    for config in expand(kind, given):
+    for config in check(expand(kind, given)):
         run = execute(config)
         print(f"{run.name}  test accuracy {run.metrics['test_accuracy']:.4f}  test NLL {run.metrics['test_nll']:.4f}")
 
@@ -44,6 +44,8 @@ def _list(arguments: argparse.Namespace) -> None:
     """List the runs of the store, finished and not."""
     from kdlib import runs
 
+    if not runs.names():
+        print(f"no runs in {paths.runs()}")
     for name in runs.names():
         run = runs.Run(name)
         state = f"test accuracy {run.metrics['test_accuracy']:.4f}" if run.finished else "not finished"
@@ -61,11 +63,12 @@ def _study(arguments: argparse.Namespace) -> int:
     """Run a study through Snakemake, whose options may follow; jobs whose runs are not all in the store are forced."""
     from kdlib import jobs, studies
 
-    study = studies.load(arguments.study)
+    name = str(Path(arguments.study).resolve()) if arguments.study.endswith(".yaml") else arguments.study
+    study = studies.load(name)
     jobs.reports_of(study)
     if study.scratch:
-        for name in ("runs", "jobs", "pages"):
-            os.environ.setdefault(f"KDLIB_{name.upper()}", str(paths.DATA / "scratch" / study.name / name))
+        for folder in ("runs", "jobs", "pages"):
+            os.environ.setdefault(f"KDLIB_{folder.upper()}", str(paths.DATA / "scratch" / study.name / folder))
     print("\n".join(jobs.outlook(study)))
     profile = paths.ROOT / "profiles" / arguments.profile
     if not (profile / "study.yaml").is_file():
@@ -73,8 +76,9 @@ def _study(arguments: argparse.Namespace) -> int:
     settings = yaml.safe_load((profile / "study.yaml").read_text())
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
     command += ["--directory", str(paths.ROOT), "--workflow-profile", str(profile)]
-    command += ["--config", f"study={arguments.study}", *arguments.snakemake]
-    command += [part for path in jobs.stale(study, settings["runs_per_job"]) for part in ("--forcerun", path)]
+    command += [*arguments.snakemake, "--config", f"study={name}"]
+    stale = jobs.stale(study, settings["runs_per_job"])
+    command += ["--forcerun", *stale] if stale else []  # once: of several, only the last would count
     started = time.perf_counter()
     done = subprocess.run(command, check=False)
     print(f"study {study.name}: {time.perf_counter() - started:.0f} s")
@@ -86,7 +90,7 @@ def _records(arguments: argparse.Namespace) -> None:
     from kdlib.table import keep
 
     folder, count = keep(arguments.study)
-    print(f"{count} runs in {folder.relative_to(paths.ROOT)}")
+    print(f"{count} runs in {folder}")
 
 
 def _book(arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,6 +37,18 @@ def execute(config: Config) -> Run:
         RunLocked: another process is making this run.
     """
     return _ensure(plan(config), config.retrain)
+
+
+def check(configs: Sequence[Config]) -> list[Config]:
+    """Return the configs as they are, unless one of them cannot be run: said before the first of them runs.
+
+    Raises:
+        InputError: something in a config is refused.
+    """
+    for planned in map(plan, configs):
+        if not planned.run.finished or planned.config.retrain:
+            _check(planned, dataset(planned.config))
+    return list(configs)
 
 
 def _ensure(planned: Plan, retrain: bool = False) -> Run:

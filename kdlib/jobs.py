@@ -24,7 +24,7 @@ class Job:
     given: dict[str, Any]
     runs: tuple[str, ...]
     needs: tuple[str, ...]
-    """Names of the jobs that make its parents."""
+    """Names of the jobs that make its parents, or runs of its own."""
 
     @property
     def finished(self) -> bool:
@@ -40,8 +40,9 @@ def jobs_of(study: studies.Study, runs_per_job: int) -> dict[str, Job]:
         for piece in sweeps.split(entry.run_type, entry.given, runs_per_job):
             planned = [plan(config) for config in sweeps.expand(entry.run_type, piece)]
             parents = [parent.name for p in planned for parent in _ancestors(p)]
-            needs = sorted({made[name] for name in parents if name in made})
             names = tuple(dict.fromkeys(p.name for p in planned))
+            # a run that an earlier job makes too: two that make it side by side would meet at its lock
+            needs = sorted({made[name] for name in (*parents, *names) if name in made})
             if entry.run_type is RunType.MEASURE:
                 piece = {**piece, "kind": "measure"}
             notebook = NOTEBOOKS[entry.run_type]
@@ -96,7 +97,8 @@ def outlook(study: studies.Study) -> list[str]:
             + (f", {len(open_)} to run: {guess}{more}" if open_ else "")
         )
         known, total = known + seconds, total + len(open_)
-    lines.append(f"{total} runs to make; those whose like has run take about {known:.0f} s one after another.")
+    guess = f"; those whose like has run take about {known:.0f} s one after another" if known else ""
+    lines.append(f"{total} runs to make{guess}.")
     return lines
 
 
@@ -112,6 +114,17 @@ def sources_of_pages() -> list[str]:
         paths.ROOT / "kdlib" / f"{name}.py" for name in ("claims", "calibration", "pages", "plots", "style", "table")
     ]
     return [str(path) for path in [*code, *sorted(paths.RECORDS.glob("*/runs.jsonl"))]]
+
+
+def shown_with(name: str) -> str:
+    """Return the studies that the pages of a study show, joined by `+`; none of them stands for all there are.
+
+    A scratch study has pages of its own; one outside `data/studies` stands on them with the others.
+    """
+    if studies.load(name).scratch:
+        return name
+    others = [other for other in studies.names() if not studies.load(other).scratch]
+    return "" if name in others else "+".join([*others, name])
 
 
 def reports_of(study: studies.Study) -> list[str]:

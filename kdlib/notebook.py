@@ -31,17 +31,25 @@ def parameters(run_type: RunType | str) -> list[str]:
 
 
 def injected() -> list[str]:
-    """Return the names that papermill was given, which it does not check itself."""
+    """Return the names that papermill was given, which it does not check itself, and those of the parameters cell.
+
+    Only the latest execution of either cell counts, so that a mended name is forgiven.
+    """
     shell = getattr(builtins, "get_ipython", lambda: None)()
-    cells = shell.user_ns.get("In", []) if shell is not None else []
-    names = []
-    for source in cells:
-        if source.lstrip().startswith(INJECTED):
+    cells: dict[str, list[str]] = {}
+    for source in shell.user_ns.get("In", []) if shell is not None else []:
+        try:
             statements = ast.parse(source).body
-            names += [
-                t.id for s in statements if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)
-            ]
-    return names
+        except SyntaxError:  # it did not run either
+            continue
+        typed = [s.target for s in statements if isinstance(s, ast.AnnAssign)]
+        plain = [target for s in statements if isinstance(s, ast.Assign) for target in s.targets]
+        names = [target.id for target in (*typed, *plain) if isinstance(target, ast.Name)]
+        if source.lstrip().startswith(INJECTED):
+            cells["injected"] = names
+        elif "dataset" in names and typed:
+            cells["parameters"] = names
+    return [name for names in cells.values() for name in names]
 
 
 def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Config]:
@@ -52,13 +60,15 @@ def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Conf
         namespace: the notebook's `globals()`.
 
     Raises:
-        InputError: a value is refused, or papermill was given a name that is no parameter.
+        InputError: a value is refused, or a name that was given is no parameter.
     """
     run_type = RunType(run_type)
     known = parameters(run_type)
     for name in injected():
         if name not in known:
             raise InputError(unknown(name, run_type))
+    if "teacher" in known and namespace.get("teacher") is None:  # the last cell leaves it so after labels alone
+        raise InputError("teacher = None is refused: the parameters cell, executed again, says what is allowed.")
     given = {name: _plain(namespace[name]) for name in known if namespace.get(name) is not None}
     if run_type is RunType.TEACHER and given.get("kind") == MEASURE:
         defaults = {name: field.default for name, field in fields(RunType.TEACHER).items()}
@@ -66,17 +76,16 @@ def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Conf
         if idle:
             raise InputError(f"{idle[0]} = {given[idle[0]]!r} is refused: a measurement has no such parameter.")
         run_type, given = RunType.MEASURE, {n: v for n, v in given.items() if n in fields(RunType.MEASURE)}
-    configs = expand(run_type, given)
-    from kdlib.plans import plan
+    from kdlib.execute import check
 
-    for config in configs:
-        plan(config)  # refuses what does not fit together, before the first of them runs
-    return configs
+    return check(expand(run_type, given))
 
 
 def _plain(value: Any) -> Any:
     """Take a teacher or a run that an earlier execution left under a parameter's name as its run's name."""
-    return value.name if hasattr(value, "outputs") or isinstance(value, Run) else value
+    if not hasattr(value, "outputs") and not isinstance(value, Run):
+        return value
+    return f"weights:{value.name}" if value.name.endswith(".safetensors") else value.name
 
 
 def summary(done: Sequence[Run]) -> pd.DataFrame:

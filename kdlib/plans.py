@@ -224,6 +224,11 @@ def reference(config: Config, text: str, parameter: str, architecture: str | Non
         teacher = studies.load(study).teacher(label, seed)
         given = {name: getattr(config, name) for name in ("data_root", "device", "threads", "precision")}
         return plan(teacher.model_copy(update={name: value for name, value in given.items() if value is not None}))
+    if not any(name.startswith(text) for name in runs.names()):
+        known = ", ".join([*(studies.SUPERVISION if parameter == "teacher" else ()), *TeacherKind])
+        raise InputError(
+            f"{parameter} = {text!r} is refused: it is no run in the store, no <study>/<label> and none of {known}."
+        )
     run = runs.find(text, parameter)
     record = run.record
     if record["run_type"] != RunType.TEACHER:

@@ -9,6 +9,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+BATCH = {"papermill", "nbconvert", "nbclient", "execute", "jupyter-nbconvert", "jupyter-execute", "jupyter-run"}
+"""Programs that run notebooks with nobody watching."""
+
 
 def wanted() -> bool:
     """Say whether someone is watching: a terminal, or a kernel that a person (no batch runner) drives.
@@ -19,16 +22,16 @@ def wanted() -> bool:
     if given is not None:
         return given not in ("", "0")
     if "ipykernel" in sys.modules:
-        return not any(name in _parent() for name in ("papermill", "nbconvert", "nbclient", "execute"))
+        return not BATCH & {Path(word).name for word in _parent()}
     return sys.stderr.isatty()
 
 
-def _parent() -> str:
-    """Return the command line of the parent process, or an empty text where the system does not tell."""
+def _parent() -> list[str]:
+    """Return the command line of the parent process, or nothing where the system does not tell."""
     try:
-        return Path(f"/proc/{os.getppid()}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return Path(f"/proc/{os.getppid()}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
-        return ""
+        return []
 
 
 def bar(total: int, done: int, label: str) -> tqdm[Any]:

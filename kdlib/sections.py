@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from kdlib import studies
 from kdlib.config import RunType
 from kdlib.inference import mean_interval
-from kdlib.style import axis_of
+from kdlib.style import axis_of, name_of
 from kdlib.table import table
 
 if TYPE_CHECKING:
-    from IPython.display import HTML
+    from IPython.display import HTML, Markdown
 
 NAMED = ("architecture", "epochs", "preset", "fraction", "match", "omit_classes", "kd_weight", "temperature",
          "student_temperature", "samples", "framework", "batch_size", "learning_rate", "optimizer")  # fmt: skip
@@ -56,19 +57,30 @@ class Section:
 
     def heading(self) -> HTML:
         """Return the section's heading, what the study is about, and where its numbers come from."""
-        parts = (f'<h2 id="{self.name}">{html.escape(self.title)}</h2>', self.about, self.origin())
-        return _html("".join(f"<p>{html.escape(part)}</p>" if i else part for i, part in enumerate(parts) if part))
+        about = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.about))
+        return _html(
+            f'<h2 id="{self.name}">{html.escape(self.title)}</h2><p>{about}</p><p><em>{html.escape(self.origin())}</em></p>'
+        )
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add `group`: the label that tells a row's group apart, its teacher's with the settings in which groups differ."""
-    differing = [name for name in NAMED if name in frame and frame[name].dropna().astype(str).nunique() > 1]
+    """Add `group`: a row's teacher label, with the settings in which rows of the same label differ."""
 
-    def text(row: pd.Series[object]) -> str:
-        values = [f"{SHORT.get(n, n)} {_number(row[n])}" for n in differing if pd.notna(row[n]) and row[n] != ""]
-        return " ".join([str(row["teacher_label"]), *values])
+    def texts(rows: pd.DataFrame) -> pd.Series[Any]:
+        differing = [name for name in NAMED if name in rows and rows[name].dropna().astype(str).nunique() > 1]
+        label = str(rows["teacher_label"].iloc[0])
+        values = (
+            [f"{SHORT.get(n, n.replace('_', ' '))} {_number(row[n])}" for n in differing if _given(row[n])]
+            for _, row in rows.iterrows()
+        )
+        return pd.Series([" ".join([label, *parts]) for parts in values], index=rows.index)
 
-    return frame.assign(group=frame.apply(text, axis=1))
+    groups = [texts(rows) for _, rows in frame.groupby("teacher_label", sort=False)]
+    return frame.assign(group=pd.concat(groups))
+
+
+def _given(value: Any) -> bool:
+    return bool(pd.notna(value)) and value != ""
 
 
 def _number(value: object) -> str:
@@ -105,7 +117,7 @@ def comparison(frame: pd.DataFrame, measures: Sequence[str], by: str = "group") 
     """Return a table of means with 95 % t intervals over seeds: a row a group, a column a measure."""
     rows = []
     for group, part in frame.groupby(by, sort=False):
-        cells = [f"<th>{html.escape(str(group))}</th><td>{part['seed'].nunique()}</td>"]
+        cells = [f"<th>{html.escape(name_of(group))}</th><td>{part['seed'].nunique()}</td>"]
         for name in measures:
             _, factor = axis_of(name)
             values = (part[name].dropna().astype(float) * factor).tolist()
@@ -128,6 +140,22 @@ def with_interval(values: Sequence[float]) -> str:
     half = (effect.high - effect.low) / 2
     digits = 1 if abs(effect.mean) >= 10 else 3
     return f"{effect.mean:.{digits}f} ± {half:.{digits}f}"
+
+
+def finding(part: Section, name: str, measure: str, frame: pd.DataFrame, best: str = "lowest") -> Markdown:
+    """Say in one line which group is best in a measure, and where the deterministic or one-hot one lies."""
+    from IPython.display import Markdown
+
+    text, factor = axis_of(measure)
+    means = frame.groupby("group", sort=False)[measure].mean().sort_values(ascending=best == "lowest")
+    plain = [group for group in means.index if str(group).startswith(("deterministic", "one_hot"))]
+    shown = list(dict.fromkeys([*plain[:2], means.index[0]]))
+    parts = []
+    for group in shown:
+        values = (frame.loc[frame["group"] == group, measure].dropna().astype(float) * factor).tolist()
+        parts.append(f"{name_of(group)} {with_interval(values)}" + (" (best)" if group == means.index[0] else ""))
+    n = frame.groupby("group")["seed"].nunique().min()
+    return Markdown(f"**{part.title}** ({name}; {text}, n = {n}): {'; '.join(parts)}.")
 
 
 def present(frame: pd.DataFrame, measures: Sequence[str]) -> list[str]:

@@ -157,7 +157,7 @@ def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
     if not any(label.startswith(tuple(MARKS)) for label in wanted):
         return _ordered(wanted)
     given = {label: MARKS[label] for label in wanted if label in MARKS}
-    for label in (label for label in wanted if label not in MARKS):
+    for label in sorted(label for label in wanted if label not in MARKS):  # the same in every figure of a page
         free = [kind for kind, mark in MARKS.items() if mark not in given.values()]
         if not free:
             raise InputError(f"{len(wanted)} labels in one figure; at most {len(MARKS)} can be told apart.")

@@ -142,14 +142,14 @@ def keep(study: str) -> tuple[Path, int]:
     rows = recorded(folder.name)
     for name in fresh["run"]:
         run = runs.Run(name)
-        rows[name] = _portable(of_run(run))
+        rows[name] = of_run(run)
         provenance[name] = run.provenance
     past = histories(fresh)
     past = past[past["val_nll"].notna()] if len(past) else past
     if history_file.is_file():
         before = pd.read_parquet(history_file)
         past = pd.concat([before[~before["run"].isin(fresh["run"])], past], ignore_index=True)
-    lines = [json.dumps(rows[name], sort_keys=True) for name in sorted(rows)]
+    lines = [json.dumps(_portable(rows[name]), sort_keys=True) for name in sorted(rows)]
     write_atomically(folder / "runs.jsonl", ("\n".join(lines) + "\n").encode())
     write_json(provenance_file, provenance)
     if len(past):

@@ -32,7 +32,7 @@ from kdlib.hardware import Hardware
 from kdlib.schedule import Steps, learning_rate, optimizer_of, plan_steps
 
 SAVE_EVERY = float(os.environ.get("KDLIB_SAVE_EVERY", 10))
-"""Seconds between checkpoints, at least; a slow disk stretches it to 50 times what a save takes."""
+"""Seconds between checkpoints, at least; a slow disk stretches it to 50 times a save. `$KDLIB_SAVE_EVERY` sets it."""
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from kdlib import data, hardware
+from kdlib import data, hardware, models
 from kdlib.checkpoints import digest
 from kdlib.config import RunType, StudentConfig, TeacherConfig, resolve
 from kdlib.contract import Teacher
 from kdlib.hardware import Hardware, seed_everything
 from kdlib.models import Network
 from kdlib.runs import Run
-from kdlib.teachers import new_network
 
 GIVEN: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1}
 DATASET = data.load("digits:tiny")
@@ -39,7 +38,8 @@ def settings(**given: Any) -> Hardware:
 def network(seed: int = 0) -> Network:
     """Return a small untrained network in the memory format of a run."""
     seed_everything(seed)
-    made = new_network(teacher(), DATASET)
+    made = models.build("cnn4", len(DATASET.classes), DATASET.channels, DATASET.shape[-1])
+    made.set_normalisation(DATASET.mean, DATASET.std)
     settings().place(made)
     return made
 

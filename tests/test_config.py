@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kdlib.config import SCHEMAS, RunType, effective, fields, kind_of, resolve
-from kdlib.defaults import PRESETS, Preset
+from kdlib.config import SCHEMAS, Preset, RunType, effective, fields, kind_of, resolve
+from kdlib.defaults import PRESETS
 from kdlib.errors import InputError
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
@@ -86,7 +86,7 @@ def test_given_wins_over_preset_wins_over_dataset() -> None:
     config = resolve(STUDENT, {"preset": "mcmi", "epochs": 5}).model_dump()
     assert (config["epochs"], config["optimizer"], config["architecture"]) == (5, "sgd", "cnn16")
     assert config["augmentation"] == "none"  # no view of a digit has known class probabilities
-    small = {"architecture": "mobilenetv2_half", "dataset": "cifar100"}
+    small = {"architecture": "mobilenetv2", "dataset": "cifar100"}
     assert resolve(STUDENT, small).model_dump()["learning_rate"] == 0.01
     assert resolve(STUDENT, {**small, "learning_rate": 0.3}).model_dump()["learning_rate"] == 0.3
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +13,9 @@ import torch
 
 from kdlib import execute as module
 from kdlib import paths
-from kdlib.checkpoints import write_tensors
+from kdlib.checkpoints import write_json, write_tensors
 from kdlib.errors import InputError
 from kdlib.execute import execute
-from kdlib.runs import Run
 
 
 def test_a_student_makes_its_teacher_first(store: Path) -> None:
@@ -47,7 +45,7 @@ def test_the_teacher_s_run_is_untouched_by_its_students(store: Path) -> None:
     ("given", "says"),
     [
         ({"architecture": "resnet7"}, "architecture = 'resnet7' is refused"),
-        ({"architecture": "vgg8"}, "too small for architecture vgg8"),
+        ({"architecture": "mobilenetv2"}, "too small for architecture mobilenetv2"),
         ({"dataset": "mnist"}, "'mnist'"),
         ({"teacher": "somebody"}, "teacher = 'somebody' is refused"),
         ({"teacher": "nowhere/plain"}, "study = 'nowhere' is refused"),
@@ -76,7 +74,7 @@ def test_a_teacher_that_does_not_fit_is_refused_before_any_work(store: Path, tmp
     record = teacher.record
     for what, value in (("classes", ["cat", "dog"]), ("shape", [3, 32, 32])):
         other = {**record, what: value, "config": {**record["config"], "dataset": "digits:small"}}
-        (teacher.path / "config.json").write_text(__import__("json").dumps(other))
+        write_json(teacher.path / "config.json", other)
         with pytest.raises(InputError, match=f"trained on digits:small, whose {what} are not those of digits:tiny"):
             execute(small.student(teacher=teacher.name))
     write_tensors(tmp_path / "w.safetensors", {"head.bias": torch.zeros(10)})
@@ -93,8 +91,7 @@ def test_an_unfinished_teacher_is_refused(store: Path) -> None:
     assert [path.name for path in store.iterdir()] == [teacher.name]
 
 
-def test_finished_runs_are_what_interrupted_ones_become(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run whose results were half written goes on and is the same."""
+def test_a_run_whose_results_were_half_written_is_written_again(store: Path) -> None:
     run = execute(small.teacher())
     before = small.content(run)
     for lost in (["metrics.json"], ["metrics.json", "weights.safetensors"], ["metrics.json", "history.parquet"]):
@@ -108,7 +105,4 @@ def test_killed_runs_end_bit_identical() -> None:
     script = paths.ROOT / "benchmarks" / "kill.py"
     done = subprocess.run([sys.executable, str(script), "--runs", "3", "--epochs", "5"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = re.search(r"3 of 3 runs are bit-identical to undisturbed ones; (\d+) kills", done.stdout)
-    assert found
-    assert int(found[1]) >= 1
-    assert isinstance(Run("a"), Run)
+    assert "3 of 3 runs are bit-identical" in done.stdout

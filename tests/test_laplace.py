@@ -18,7 +18,7 @@ from torch.func import functional_call, jacrev
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from kdlib.errors import InputError
+from kdlib.errors import InputError, NotFinite
 from kdlib.laplace import (
     HessianStructure,
     LastLayerKron,
@@ -312,6 +312,8 @@ def test_gridsearch_takes_the_lowest_validation_nll(
 
 def test_gridsearch_passes_over_what_is_not_a_number() -> None:
     def loss(precision: float) -> float:
+        if precision < 0.05:
+            raise NotFinite("overflow")
         if precision < 0.5:
             raise torch.linalg.LinAlgError("no factor")
         return math.nan if precision > 50 else precision
@@ -442,6 +444,17 @@ def test_posteriors_that_cannot_be_are_refused(network: Network, data: tuple[Ten
         fit(network, [(data[0][:2], torch.tensor([0, 9]))])
     with pytest.raises(InputError, match="one walk"):
         fit(network, iter(batches(data)))
+
+
+def test_sampled_networks_that_overflow_are_refused(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    few = (data[0][:10], data[1][:10])
+    options = Options("all", "diag", predictive="nn", link="mc", samples=3)  # type: ignore[arg-type]
+    posterior = fit(network, batches(few), options)
+    posterior.prior_precision = 1e-30
+    state = {**posterior.state(), "hessian": torch.zeros_like(posterior.state()["hessian"])}
+    wide = from_state(network, state, posterior.metadata())
+    with pytest.raises(NotFinite, match="prior precision 1e-30"):
+        wide.outputs(few[0])
 
 
 def test_the_library_is_only_used_where_it_must_be(network: Network, data: tuple[Tensor, Tensor]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import small
 
-from kdlib import runs, studies
-from kdlib.checkpoints import write_tensors
-from kdlib.config import RunType, StudentConfig, TeacherConfig, resolve
+from kdlib import kinds, studies
+from kdlib.checkpoints import write_json, write_tensors
+from kdlib.config import RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
 from kdlib.errors import InputError
 from kdlib.plans import name_of, plan
 from kdlib.schema import parameter
@@ -35,7 +35,8 @@ GOLDEN: list[tuple[str, RunType, dict[str, Any], dict[str, str], str]] = [
     ("student-digits-from-deterministic-cnn16-s1-3e0b323fd5",
      STUDENT, {"kd_weight": 0.9, "temperature": 4, "student_temperature": 4, "seed": 1}, PARENT, "from-deterministic"),
     ("student-cifar100-from-deterministic-wrn_40_1-s0-929b8bc5e9",
-     STUDENT, {"dataset": "cifar100", "preset": "mcmi", "fraction": 0.05, "match": "epochs"}, PARENT, "from-deterministic"),
+     STUDENT, {"dataset": "cifar100", "preset": "mcmi", "fraction": 0.05, "match": "epochs"}, PARENT,
+     "from-deterministic"),
     ("student-cifar10-from-deterministic-resnet20-s0-bda86bf734",
      STUDENT, {"dataset": "cifar10", "omit_classes": "5+3", "augmentation_seed": 7}, PARENT, "from-deterministic"),
     ("measure-digits-of-deterministic-s0-190581e0bf",
@@ -103,6 +104,14 @@ def test_what_does_not_matter_is_not_in_the_name(store: Path, idle: dict[str, An
     assert name(RunType.STUDENT, **idle) == name(RunType.STUDENT)
 
 
+def test_samples_of_a_stochastic_teacher_are_in_the_name(store: Path) -> None:
+    for kind in TeacherKind:
+        if kind in kinds.PARENTS:
+            continue
+        names = {name(RunType.STUDENT, teacher=str(kind), samples=samples) for samples in (1, 4)}
+        assert len(names) == 1 + (kind in kinds.STOCHASTIC), kind
+
+
 def test_a_dataset_has_one_name(store: Path) -> None:
     assert name(RunType.TEACHER, dataset="digits:medium@0.4") == name(RunType.TEACHER, dataset="digits")
 
@@ -111,8 +120,8 @@ def finished_teacher() -> str:
     """Pretend that the small teacher was trained; return its name."""
     planned = plan(small.teacher())
     planned.run.path.mkdir(parents=True)
-    runs.write_json(planned.run.path / "config.json", planned.record)
-    runs.write_json(planned.run.path / "metrics.json", {})
+    write_json(planned.run.path / "config.json", planned.record)
+    write_json(planned.run.path / "metrics.json", {})
     return planned.name
 
 
@@ -191,8 +200,8 @@ def test_an_unfinished_or_wrong_parent_is_refused(store: Path) -> None:
         name(RunType.STUDENT, teacher=run)
     student = plan(small.student())
     student.run.path.mkdir()
-    runs.write_json(student.run.path / "config.json", student.record)
-    runs.write_json(student.run.path / "metrics.json", {})
+    write_json(student.run.path / "config.json", student.record)
+    write_json(student.run.path / "metrics.json", {})
     with pytest.raises(InputError, match="is a student, not a teacher"):
         name(RunType.STUDENT, teacher=student.name)
     with pytest.raises(InputError, match="parent = None is refused"):

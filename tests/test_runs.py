@@ -12,6 +12,7 @@ import small
 import torch
 
 from kdlib import runs
+from kdlib.checkpoints import write_json
 from kdlib.errors import InputError, KdlibError, RunLocked
 from kdlib.execute import execute
 from kdlib.plans import plan
@@ -82,20 +83,28 @@ def test_one_at_a_time(store: Path) -> None:
         pass
 
 
+HOLD = """
+import fcntl, os, sys
+fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+print(1, flush=True)
+input()
+"""
+
+
 def test_a_second_process_stops_with_one_sentence(store: Path) -> None:
-    config = small.teacher()
-    code = (
-        "import sys; sys.path.insert(0, 'tests'); import small; from kdlib.errors import RunLocked\n"
-        "from kdlib.execute import execute\n"
-        "try: execute(small.teacher())\n"
-        "except RunLocked as error: print(error)"
-    )
-    run = plan(config).run
-    with runs.locked(run):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                              cwd=Path(__file__).parent.parent)  # fmt: skip
-    assert done.stdout.strip() == f"The run {run.name} is being made by another process: wait for it or stop it."
-    assert list(run.path.iterdir()) == []
+    run = plan(small.teacher()).run
+    run.path.mkdir(parents=True)
+    command = [sys.executable, "-c", HOLD, str(run.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "1\n"
+        with pytest.raises(RunLocked) as stopped:
+            execute(small.teacher())
+        assert not list(run.path.iterdir())
+        other.kill()  # the lock goes with the process, however it ends
+    sentence = f"The run {run.name} is being made by another process: wait for it or stop it."
+    assert str(stopped.value) == sentence
+    assert execute(small.teacher()).finished
 
 
 def test_the_first_start_s_settings_are_used_again(store: Path) -> None:
@@ -113,7 +122,7 @@ def test_another_machine_decides_for_itself(store: Path) -> None:
     run = started("a", threads=2)
     provenance = run.provenance
     provenance["hardware"]["name"] = "another processor"
-    runs.write_json(run.path / "provenance.json", provenance)
+    write_json(run.path / "provenance.json", provenance)
     assert runs.start(run, {"run": "a"}, small.teacher(threads=1), SHAPE).threads == 1
 
 
@@ -147,5 +156,5 @@ def test_retrain_sets_the_old_run_aside_and_makes_the_same(store: Path) -> None:
 def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("KDLIB_RUNS", str(tmp_path / place))
-    with pytest.raises(InputError, match="KDLIB_RUNS = .* is refused: it cannot be written"):
+    with pytest.raises(InputError, match=r"KDLIB_RUNS = .* is refused: it cannot be written"):
         execute(small.teacher())

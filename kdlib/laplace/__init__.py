@@ -7,16 +7,9 @@ from __future__ import annotations
 
 from kdlib.laplace.fit import fit, from_state
 from kdlib.laplace.last_layer_kron import LastLayerKron
-from kdlib.laplace.options import (
-    HessianStructure,
-    Link,
-    Options,
-    Predictive,
-    PriorPrecision,
-    SubsetOfWeights,
-    check,
-)
+from kdlib.laplace.options import Options, check
 from kdlib.laplace.posterior import Batches, Posterior
+from kdlib.options import HessianStructure, Link, Predictive, PriorPrecision, SubsetOfWeights
 
 __all__ = [
     "Batches",

@@ -13,9 +13,10 @@ from kdlib.errors import InputError
 from kdlib.laplace import prior
 from kdlib.laplace.last_layer_kron import LastLayerKron, fit_last_layer
 from kdlib.laplace.library import LibraryPosterior, fit_library
-from kdlib.laplace.options import Options, PriorPrecision, SubsetOfWeights, check
+from kdlib.laplace.options import Options, check
 from kdlib.laplace.posterior import Batches, Posterior, evaluating, full_precision
 from kdlib.models import Network
+from kdlib.options import PriorPrecision, SubsetOfWeights
 
 
 def fit(

@@ -21,9 +21,10 @@ from torch.nn import functional as F
 
 from kdlib.errors import InputError
 from kdlib.laplace import links
-from kdlib.laplace.options import Link, Options
+from kdlib.laplace.options import Options
 from kdlib.laplace.posterior import Posterior, check_parent, check_tensors, full_precision
 from kdlib.models import Network
+from kdlib.options import Link
 
 CHUNK = 16
 """Draws of the link `mc` held at a time."""

@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdlib.errors import InputError
+from kdlib.errors import InputError, NotFinite
 from kdlib.laplace import links
 from kdlib.laplace.diagonal import diagonal_backend
-from kdlib.laplace.options import HessianStructure, Link, Options, Predictive, SubsetOfWeights, is_batch_norm
+from kdlib.laplace.options import Options, is_batch_norm
 from kdlib.laplace.posterior import (
     Batches,
     Posterior,
@@ -29,6 +29,7 @@ from kdlib.laplace.posterior import (
     full_precision,
 )
 from kdlib.models import Network
+from kdlib.options import HessianStructure, Link, Predictive, SubsetOfWeights
 
 JACOBIAN_BYTES = 2**28
 """Bytes of a Jacobian `(n, classes, weights)`: batches are cut to fit."""
@@ -143,7 +144,13 @@ class LibraryPosterior(Posterior):
             with full_precision(part), _quiet_and_seeded(part.device, seed), torch.no_grad():
                 p = la(part, pred_type=options.predictive, link_approx=options.link, n_samples=options.samples)
             out.append(p.clamp_min(torch.finfo(p.dtype).tiny).log())
-        return torch.cat(out)
+        log_probs = torch.cat(out)
+        if not torch.isfinite(log_probs).all():
+            raise NotFinite(
+                f"The Laplace predictive is not finite at prior precision {self.prior_precision:g}: sampled weights "
+                "this uncertain overflow the network; choose prior gridsearch, predictive glm or subset last_layer."
+            )
+        return log_probs
 
     def eigenvalues(self) -> Tensor:
         structure, state = self.options.structure, self._state

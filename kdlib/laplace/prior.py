@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from kdlib.errors import NotFinite
+
 
 def log_marginal_likelihood(log_likelihood: float, eigenvalues: Tensor, squared_norm: float, precision: float) -> float:
     """Return log p(labels | θ) − ½ Σ_k ln(1 + λ_k / δ) − ½ δ ‖θ‖², in nats.
@@ -49,7 +51,7 @@ def gridsearch(loss: Callable[[float], float], lowest: float, highest: float, po
         precision = lowest * (highest / lowest) ** (step / (points - 1))
         try:
             value = loss(precision)
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # missing from its stub
+        except (NotFinite, torch.linalg.LinAlgError):  # type: ignore[attr-defined]  # missing from its stub
             continue
         if value < least:
             best, least = precision, value

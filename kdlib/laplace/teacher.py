@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from kdlib.config import Augmentation, TeacherConfig
@@ -51,10 +52,11 @@ def fit(making: Making) -> Made:
     (parent,) = making.parents
     seen = (config.augmentation or Augmentation.NONE) if config.fit_augmented else Augmentation.NONE
     images = Images(config, dataset, making.hardware, seen)
+    device = making.hardware.torch_device
     validation = [
-        (making.hardware.layout(dataset.val.images.to(making.hardware.torch_device)),
-         dataset.val.labels.to(making.hardware.torch_device))
-    ]  # fmt: skip
+        (making.hardware.layout(dataset.val.take(rows).to(device)), dataset.val.labels[rows].to(device))
+        for rows in torch.split(torch.arange(len(dataset.val)), 500)
+    ]
     posterior = fit_posterior(network_of(parent), images, options_of(config), validation)
     notes = {"prior_precision": posterior.prior_precision}
     return Made(Laplace(posterior, parent, making.name), posterior.state(), notes=notes)

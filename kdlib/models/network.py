@@ -102,6 +102,8 @@ def initialise(module: nn.Module) -> None:
     code count it). Linear layers keep PyTorch's default. Source: He et al. 2015 (arXiv:1502.01852), equation 14.
     """
     for layer in module.modules():
+        if isinstance(layer, nn.Conv2d) and layer.weight.is_meta:
+            continue  # shapes alone: a draw of nothing would import half of torch's compiler
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if layer.bias is not None:

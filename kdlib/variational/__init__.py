@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kdlib.options import Family, InducingPosterior
 from kdlib.variational.bayesianize import bayesianize, kl, kl_weight, posteriors
-from kdlib.variational.options import Family, InducingPosterior, Options
+from kdlib.variational.options import Options
 from kdlib.variational.sampling import draw, mean_forward, pinned, sample_forward
 
 __all__ = [

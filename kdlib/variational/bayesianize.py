@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlib.errors import InputError
+from kdlib.options import Family
 from kdlib.variational.inducing import Inducing
 from kdlib.variational.mean_field import MeanField
-from kdlib.variational.options import Family, Options
+from kdlib.variational.options import Options
 from kdlib.variational.posterior import Posterior, without_autocast
 
 FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}

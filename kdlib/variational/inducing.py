@@ -129,9 +129,8 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
         w = w.view(len(u), d_out, d_in)
         h = w @ column.x.mT + outer.view(len(u), d_out, m_c) @ column.f.mT
         v_bar = row.x @ h + row.f @ inner.view(len(u), m_r, m_c)
-        shift = row.x.mT @ (self.whiten(u, row, column) - lam * v_bar) @ column.x
-        drawn: Tensor = self.prior_sd * (lam * w + shift)
-        return drawn
+        scaled = self.prior_sd * (row.x.mT @ (self.whiten(u, row, column) - lam * v_bar))
+        return torch.addcmul(scaled @ column.x, w, self.prior_sd * lam)
 
     def kl(self) -> Tensor:
         """Return KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar)."""

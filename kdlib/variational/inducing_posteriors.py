@@ -14,11 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from kdlib.errors import InputError
-from kdlib.variational.options import InducingPosterior, Options
+from kdlib.options import InducingPosterior
+from kdlib.variational.options import Options
 from kdlib.variational.posterior import from_raw, to_raw
 
 FULL_LIMIT = 4096
 """Most inducing weights a layer may have under a full covariance: 4096² float32 numbers are 64 MiB."""
+
+MEMBER_SPREAD = 0.3
+"""Sd of an ensemble's members around the first one, in units of the root mean square of its U.
+
+Members share batch-norm statistics: with independent first values these fit none of them early in training.
+"""
 
 
 def between(left: Tensor | None, middle: Tensor, right: Tensor | None) -> Tensor:
@@ -160,7 +167,7 @@ class Full(InducingWeights):
 
 
 class Ensemble(InducingWeights):
-    """Hold K equally probable points U_k; the first is `start`, the others are drawn with its spread.
+    """Hold K equally probable points U_k; the first is `start`, the others are drawn around it.
 
     Points have no density, so that the KL is infinite; its part that depends on the points, the mean of
     ½‖U_k‖² (whitened), stands for it, as if their log-determinant were −k. In training the members take
@@ -172,9 +179,9 @@ class Ensemble(InducingWeights):
     turn: Tensor
 
     def __init__(self, start: Tensor, options: Options) -> None:
-        spread = start.square().mean().sqrt()
+        spread = MEMBER_SPREAD * start.square().mean().sqrt()
         others = torch.randn(options.members - 1, *start.shape, dtype=start.dtype, device=start.device)
-        super().__init__(torch.cat([start[None], spread * others]))
+        super().__init__(torch.cat([start[None], start + spread * others]))
         self.register_buffer("turn", torch.zeros((), dtype=torch.int64, device=start.device))
 
     def centre(self) -> Tensor:
