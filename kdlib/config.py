@@ -95,6 +95,8 @@ def _numbers(name: str, text: str) -> str:
     """Write a set of epochs in one way: sorted, each once."""
     try:
         values = sorted({int(part) for part in text.split("+") if part.strip()})
+        if values and values[0] < 0:
+            raise ValueError
     except ValueError:
         raise InputError(
             f"{name} = {text!r} is refused: allowed are whole numbers joined by +, as in 150+180."

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 
-from kdlib import data, distill, models, runs, teachers
-from kdlib.config import Config, MeasureConfig, StudentConfig, TeacherConfig, TrainingConfig
+from kdlib import data, distill, kinds, models, runs, teachers
+from kdlib.config import (
+    Config,
+    MeasureConfig,
+    RunType,
+    StudentConfig,
+    TeacherConfig,
+    TrainingConfig,
+    resolve,
+)
 from kdlib.contract import Teacher
 from kdlib.errors import InputError
 from kdlib.hardware import Hardware
@@ -49,6 +58,22 @@ def check(configs: Sequence[Config]) -> list[Config]:
         if not planned.run.finished or planned.config.retrain:
             _check(planned, dataset(planned.config))
     return list(configs)
+
+
+def make(configs: Iterable[Config]) -> list[Run]:
+    """Return the finished runs of configs in order; a teacher with other `eval_samples` brings its measurement along.
+
+    Raises:
+        InputError, RunLocked: as `execute`.
+    """
+    done = []
+    for config in configs:
+        done.append(execute(config))
+        samples = config.eval_samples
+        if isinstance(config, TeacherConfig) and config.kind in kinds.STOCHASTIC and samples is not None:
+            given = {name: getattr(config, name) for name in Config.model_fields}
+            done.append(execute(resolve(RunType.MEASURE, {**given, "parent": done[-1].name, "retrain": False})))
+    return list(dict.fromkeys(done))
 
 
 def _ensure(planned: Plan, retrain: bool = False) -> Run:

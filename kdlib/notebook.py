@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from kdlib.sweeps import expand
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+    from IPython.display import HTML
 
 INJECTED = "# Parameters"
 """How the cell begins that papermill puts after the parameters cell."""
@@ -30,8 +31,8 @@ def parameters(run_type: RunType | str) -> list[str]:
     return names
 
 
-def injected() -> list[str]:
-    """Return the names that papermill was given, which it does not check itself, and those of the parameters cell.
+def given_names() -> tuple[list[str], list[str]]:
+    """Return the names that the parameters cell sets, and those that papermill was given: it does not check them.
 
     Only the latest execution of either cell counts, so that a mended name is forgiven.
     """
@@ -47,12 +48,12 @@ def injected() -> list[str]:
         names = [target.id for target in (*typed, *plain) if isinstance(target, ast.Name)]
         if source.lstrip().startswith(INJECTED):
             cells["injected"] = names
-        elif "dataset" in names and typed:
+        elif typed and {"dataset", "studies"} & set(names):
             cells["parameters"] = names
-    return [name for names in cells.values() for name in names]
+    return cells.get("parameters", []), cells.get("injected", [])
 
 
-def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Config]:
+def configs(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Config]:
     """Return the configs that a run notebook's variables mean: one, or one for each element of a sweep.
 
     Args:
@@ -64,7 +65,7 @@ def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Conf
     """
     run_type = RunType(run_type)
     known = parameters(run_type)
-    for name in injected():
+    for name in itertools.chain(*given_names()):
         if name not in known:
             raise InputError(unknown(name, run_type))
     if "teacher" in known and namespace.get("teacher") is None:  # the last cell leaves it so after labels alone
@@ -76,9 +77,18 @@ def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Conf
         if idle:
             raise InputError(f"{idle[0]} = {given[idle[0]]!r} is refused: a measurement has no such parameter.")
         run_type, given = RunType.MEASURE, {n: v for n, v in given.items() if n in fields(RunType.MEASURE)}
+    return expand(run_type, given)
+
+
+def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Config]:
+    """Return `configs`, unless one of them cannot be run here.
+
+    Raises:
+        InputError: what `configs` refuses, or what does not fit the dataset, the store or this machine.
+    """
     from kdlib.execute import check
 
-    return check(expand(run_type, given))
+    return check(configs(run_type, namespace))
 
 
 def _plain(value: Any) -> Any:
@@ -98,9 +108,10 @@ def summary(done: Sequence[Run]) -> pd.DataFrame:
     return frame[[*differing, *(c for c in COLUMNS if c in frame and frame[c].notna().any())]]
 
 
-def curves(done: Sequence[Run]) -> Figure | None:
-    """Draw how runs trained, a line a group of seeds; nothing for runs that trained no network."""
+def curves(done: Sequence[Run]) -> HTML | None:
+    """Return a figure of how runs trained, a line a group of seeds; nothing for runs that trained no network."""
     from kdlib import plots, style
+    from kdlib.pages import caption
     from kdlib.sections import named
     from kdlib.table import histories, table
 
@@ -110,4 +121,10 @@ def curves(done: Sequence[Run]) -> Figure | None:
         return None
     groups = named(frame.assign(teacher_label=frame["teacher"]))[["run", "group"]]
     style.style()
-    return plots.training_curves(history.merge(groups, on="run"), "group")
+    # as HTML: only a figure of pyplot's own would be drawn by the kernel itself
+    return caption(
+        plots.training_curves(history.merge(groups, on="run"), "group"),
+        "training",
+        "Training loss of every step, validation NLL and accuracy of every epoch.",
+        "Three panels against training time: training loss, validation NLL, validation accuracy.",
+    )

@@ -93,6 +93,8 @@ def plan(config: Config) -> Plan:
         config = _completed(config, parents)
     if isinstance(config, TrainingConfig):
         _check_training(config)
+    if isinstance(config, MeasureConfig) and parents["teacher"].config.kind not in kinds.STOCHASTIC:  # type: ignore[attr-defined]
+        config = config.model_copy(update={"eval_samples": None})
     if isinstance(config, StudentConfig) and all(
         getattr(p.config, "kind", "") not in kinds.STOCHASTIC for p in parents.values()
     ):

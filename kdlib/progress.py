@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
 BATCH = {"papermill", "nbconvert", "nbclient", "execute", "jupyter-nbconvert", "jupyter-execute", "jupyter-run"}
-"""Programs that run notebooks with nobody watching."""
+"""Programs, and commands of Jupyter, that run notebooks with nobody watching."""
 
 
 def wanted() -> bool:
@@ -22,8 +23,13 @@ def wanted() -> bool:
     if given is not None:
         return given not in ("", "0")
     if "ipykernel" in sys.modules:
-        return not BATCH & {Path(word).name for word in _parent()}
+        return not is_batch(_parent())
     return sys.stderr.isatty()
+
+
+def is_batch(command: Sequence[str]) -> bool:
+    """Say whether a command line runs notebooks with nobody watching."""
+    return bool(BATCH & {Path(word).name for word in command})
 
 
 def _parent() -> list[str]:

@@ -169,7 +169,7 @@ def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int,
         if torn.is_file():
             torn.unlink()
     provenance |= {"hardware": wanted.as_dict(), "versions": hardware.versions(), "commit": commit()}
-    provenance["sessions"].append({"started": now()})
+    provenance["sessions"].append({"started": now(), "processor": wanted.name})
     write_json(run.path / "provenance.json", provenance)
     write_json(run.path / "config.json", dict(record))
     return wanted

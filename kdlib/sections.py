@@ -12,7 +12,9 @@ import pandas as pd
 
 from kdlib import studies
 from kdlib.config import RunType
+from kdlib.errors import InputError
 from kdlib.inference import mean_interval
+from kdlib.notebook import given_names
 from kdlib.style import axis_of, name_of
 from kdlib.table import table
 
@@ -58,9 +60,8 @@ class Section:
     def heading(self) -> HTML:
         """Return the section's heading, what the study is about, and where its numbers come from."""
         about = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.about))
-        return _html(
-            f'<h2 id="{self.name}">{html.escape(self.title)}</h2><p>{about}</p><p><em>{html.escape(self.origin())}</em></p>'
-        )
+        title, origin = html.escape(self.title), html.escape(self.origin())
+        return _html(f'<h2 id="{self.name}">{title}</h2><p>{about}</p><p><em>{origin}</em></p>')
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +96,14 @@ def sections(report: str, run_type: RunType | str, only: str = "", chosen: str =
         run_type: whose runs: teacher, student, measure.
         only: studies joined by `+`; all of them by default.
         chosen: run names joined by `+`; then the page has one section, of these runs.
+
+    Raises:
+        InputError: a study or a run does not exist, or papermill was given a name that is no parameter.
     """
+    known, injected = given_names()
+    for name in injected:
+        if name not in known:
+            raise InputError(f"{name} is no parameter of this report: allowed are {', '.join(sorted(known))}.")
     if chosen:
         frame = table(only=[name for name in chosen.split("+") if name])
         frame = frame[frame["run_type"] == run_type]
@@ -155,7 +163,8 @@ def finding(part: Section, name: str, measure: str, frame: pd.DataFrame, best: s
         values = (frame.loc[frame["group"] == group, measure].dropna().astype(float) * factor).tolist()
         parts.append(f"{name_of(group)} {with_interval(values)}" + (" (best)" if group == means.index[0] else ""))
     n = frame.groupby("group")["seed"].nunique().min()
-    return Markdown(f"**{part.title}** ({name}; {text}, n = {n}): {'; '.join(parts)}.")
+    line: Markdown = Markdown(f"**{part.title}** ({name}; {text}, n = {n}): {'; '.join(parts)}.")  # type: ignore[no-untyped-call]
+    return line
 
 
 def present(frame: pd.DataFrame, measures: Sequence[str]) -> list[str]:

@@ -72,11 +72,12 @@ def evaluate(
     teacher: Teacher, dataset: Dataset, samples: int | None = None, seed: int = 0
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Measure a teacher on validation and test images: metrics by name, and float16 log-probabilities."""
+    samples = samples or teacher.own_samples
     metrics: dict[str, float] = {}
     predictions: dict[str, Tensor] = {}
-    torch.manual_seed(stream(seed, samples or 0))  # a stochastic teacher's draws are its own, however it came here
+    torch.manual_seed(stream(seed, samples))  # a stochastic teacher's draws are its own, however it came here
     for part, split in (("val", dataset.val), ("test", dataset.test)):
-        values = log_probs(teacher, split, samples or teacher.own_samples)
+        values = log_probs(teacher, split, samples)
         predictions[part] = values.half()
         metrics |= {f"{part}_{name}": v for name, v in measure(values, split.labels, split.bcp).items()}
     return metrics, predictions
@@ -129,7 +130,8 @@ def restored(
 ) -> Teacher:
     """Return a teacher, or a student as one, from its record and its tensors, its parents loaded first."""
     shape, classes = tuple(record["shape"]), tuple(record["classes"])
-    hardware = hardware or resolve_hardware(config, shape)
+    # on this machine's best device, wherever the run was made
+    hardware = hardware or resolve_hardware(config.model_copy(update={"device": None}), shape)
     kind = config.kind if isinstance(config, TeacherConfig) else TeacherKind.DETERMINISTIC
     roles = record.get("parents", {}) if isinstance(config, TeacherConfig) else {}
     parents = tuple(load(roles[role], hardware) for role in sorted(roles, key=_order))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from kdlib import paths
+from kdlib import jobs, paths, studies
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,47 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a run store of its own and return its folder."""
     monkeypatch.setenv("KDLIB_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
+
+
+STUDY = """
+title: Studied
+about: A small study of one epoch.
+parameters: {dataset: "digits:tiny", architecture: cnn4, epochs: 1, threads: 1, seed: [0, 1]}
+reports: [teachers, distillation]
+teachers:
+  plain: {kind: deterministic}
+students:
+  floor: {teacher: one_hot}
+  distilled: {teacher: plain, temperature: [1, 4]}
+measures:
+  again: {parent: plain}
+"""
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with `studied.yaml` and, in `runs`, all of its finished runs."""
+    from kdlib.execute import execute
+
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "studied.yaml").write_text(STUDY)
+    before = os.environ.get("KDLIB_RUNS")
+    os.environ["KDLIB_RUNS"] = str(folder / "runs")
+    for entry in studies.load(str(folder / "studied.yaml")).entries:
+        for config in entry.configs():
+            execute(config)
+    os.environ.pop("KDLIB_RUNS")
+    if before is not None:
+        os.environ["KDLIB_RUNS"] = before
+    return folder
+
+
+@pytest.fixture
+def study(finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the test a finished study, a store, records, jobs and pages of its own, and return the study's file."""
+    shutil.copytree(finished_study / "runs", tmp_path / "runs")
+    for name in ("runs", "jobs", "pages"):
+        monkeypatch.setenv(f"KDLIB_{name.upper()}", str(tmp_path / name))
+    monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
+    jobs._seconds.cache_clear()
+    return str(finished_study / "studied.yaml")
