@@ -26,18 +26,24 @@ def _run(arguments: argparse.Namespace) -> None:
     path = Path(arguments.config)
     try:
         given: Any = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:  # no file, no text or no JSON
         raise InputError(f"config = {str(path)!r} is refused: {error}.") from None
     if not isinstance(given, dict):
         raise InputError(f"config = {str(path)!r} is refused: it must hold one JSON object of parameters.")
     if isinstance(given.get("config"), dict):  # the config.json of a run
         given = {"run_type": given.get("run_type"), **given["config"]}
     kind = given.pop("run_type", None) or ("student" if "teacher" in given else "teacher")
-    if kind not in set(RunType):
+    if kind not in tuple(RunType):
         raise InputError(f"run_type = {kind!r} is refused: allowed are {', '.join(RunType)}.")
     for config in check(expand(kind, given)):
         run = execute(config)
-        print(f"{run.name}  test accuracy {run.metrics['test_accuracy']:.4f}  test NLL {run.metrics['test_nll']:.4f}")
+        print(f"{run.name}  {_headline(run.metrics, 3)}")
+
+
+def _headline(metrics: dict[str, float], most: int) -> str:
+    """Return the first metrics to look at: a network's accuracy and NLL, else what the run measured."""
+    first: list[str] = [name for name in ("test_accuracy", "test_nll") if name in metrics] or sorted(metrics)
+    return "  ".join(f"{name.replace('_', ' ').replace('nll', 'NLL')} {metrics[name]:.4f}" for name in first[:most])
 
 
 def _list(arguments: argparse.Namespace) -> None:
@@ -48,7 +54,7 @@ def _list(arguments: argparse.Namespace) -> None:
         print(f"no runs in {paths.runs()}")
     for name in runs.names():
         run = runs.Run(name)
-        state = f"test accuracy {run.metrics['test_accuracy']:.4f}" if run.finished else "not finished"
+        state = _headline(run.metrics, 1) if run.finished else "not finished"
         print(f"{name}  {state}")
 
 

@@ -70,10 +70,12 @@ class Answers:
         """Return the teacher's probabilities `(n, classes)` on a batch, tempered by T."""
         # without augmentation a deterministic teacher says the same in every pass
         number = 0 if self.augmentation is Augmentation.NONE and not self.teacher.stochastic else batch.epoch
-        if number != self._pass or self._kept is None:
-            files = [self._of(number, sample) for sample in range(self.samples)]
-            self._kept, self._pass = torch.cat(files).to(self.device), number
-        return combine(self._kept[:, self.position[batch.index]], temperature)
+        # the student's autocast stays out: on a CPU it refuses float16, and the bits are the teacher's own affair
+        with torch.autocast(self.device.type, enabled=False):
+            if number != self._pass or self._kept is None:
+                files = [self._of(number, sample) for sample in range(self.samples)]
+                self._kept, self._pass = torch.cat(files).to(self.device), number
+            return combine(self._kept[:, self.position[batch.index]], temperature)
 
     def _of(self, number: int, sample: int) -> Tensor:
         """Return one file's answers `(members, n, classes)`, computed if they are not kept."""

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from kdlib import kinds
+from kdlib import kinds, sets
 from kdlib.defaults import defaults
 from kdlib.errors import InputError
 from kdlib.options import (
@@ -29,15 +29,25 @@ from kdlib.options import (
     Schedule,
     TeacherKind,
 )
-from kdlib.schema import Config, MeasureConfig, StudentConfig, TeacherConfig, TrainingConfig
+from kdlib.schema import (
+    Config,
+    EigencamConfig,
+    MeasureConfig,
+    StudentConfig,
+    SyntheticConfig,
+    TeacherConfig,
+    TrainingConfig,
+)
 
 __all__ = [
-    "Augmentation", "Config", "Framework", "Match", "MeasureConfig", "Optimizer", "Precision", "Preset", "RunType",
-    "Schedule", "StudentConfig", "TeacherConfig", "TeacherKind", "TrainingConfig", "effective", "fields", "resolve",
-    "unknown",
+    "Augmentation", "Config", "EigencamConfig", "Framework", "Match", "MeasureConfig", "Optimizer", "Precision",
+    "Preset", "RunType", "Schedule", "StudentConfig", "SyntheticConfig", "TeacherConfig", "TeacherKind",
+    "TrainingConfig", "effective", "fields", "resolve", "unknown",
 ]  # fmt: skip
 
-SCHEMAS: dict[RunType, type[Config]] = {c.run_type: c for c in (TeacherConfig, StudentConfig, MeasureConfig)}
+SCHEMAS: dict[RunType, type[Config]] = {
+    c.run_type: c for c in (TeacherConfig, StudentConfig, MeasureConfig, EigencamConfig, SyntheticConfig)
+}
 MEASURE: Literal["measure"] = "measure"
 
 
@@ -106,6 +116,8 @@ def _numbers(name: str, text: str) -> str:
 
 def _normalised(config: Config) -> Config:
     """Set parameters without effect back to the schema's constants."""
+    if isinstance(config, SyntheticConfig):
+        return config.model_copy(update=sets.normalised(config))
     idle: set[str] = set()
     changed: dict[str, Any] = {}
     if not config.dataset.startswith("folder:"):
@@ -135,7 +147,11 @@ def _normalised(config: Config) -> Config:
         if config.teacher == "one_hot":
             idle |= {"kd_weight"}
         if config.teacher == "one_hot" or config.kd_weight == 0:
-            idle |= {"temperature", "student_temperature", "samples", "framework"}
+            idle |= {"temperature", "student_temperature", "samples"}
+            if config.teacher == "one_hot" or config.framework in (Framework.KD, Framework.DKD):
+                idle |= {"framework", "framework_weight"}
+        if config.framework is Framework.KD:
+            idle.add("framework_weight")
         if config.teacher == "exact_bcp":
             idle.add("samples")
         if config.teacher in ("one_hot", "exact_bcp") or config.teacher_seed == config.seed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,10 +110,34 @@ class Making:
             network.compile()
         return network
 
+    def loaded(self, network: models.Network, tensors: Mapping[str, Tensor]) -> models.Network:
+        """Give a network exactly these weights and put it in its place.
+
+        Raises:
+            InputError: a tensor is missing, too many or of another shape.
+        """
+        check_tensors({k: v.shape for k, v in network.state_dict().items()}, tensors,
+                      f"{self.name} does not fit {self.config.architecture}")  # fmt: skip
+        network.load_state_dict(tensors)
+        return self.placed(network)
+
     def to_fit(self) -> tuple[Dataset, Run]:
         """Return the data and the run of a teacher that is being made."""
         assert self.dataset is not None and self.run is not None
         return self.dataset, self.run
+
+
+def check_tensors(wanted: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], what: str) -> None:
+    """Refuse tensors that are not exactly those wanted.
+
+    Raises:
+        InputError: one is missing, too many or of another shape; the sentence begins with `what`.
+    """
+    missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    shapes = sorted(k for k in wanted.keys() & tensors.keys() if wanted[k] != tensors[k].shape)
+    for problem, keys in (("lacks", missing), ("has the unknown", extra), ("has another shape of", shapes)):
+        if keys:
+            raise InputError(f"{what}: it {problem} {keys[0]} ({len(keys)} in all).")
 
 
 @dataclass

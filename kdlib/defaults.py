@@ -50,6 +50,14 @@ FINE_TUNING: dict[str, dict[str, Any]] = {
 }
 """How an MCMI teacher is fine-tuned from its parent; the published code of each paper has its own way."""
 
+FRAMEWORK_WEIGHTS: dict[str, float] = {
+    "fitnet": 100.0, "at": 1000.0, "pkt": 30_000.0, "sp": 3000.0, "cc": 0.02, "rkd": 1.0, "vid": 1.0, "crd": 0.8,
+    "dkd": 8.0, "reviewkd": 0.6, "hsakd": 1.0,
+}  # fmt: skip
+"""β of each framework's loss: those of the benchmark of Tian et al. (ICLR 2020); DKD's of Zhao et al. (CVPR 2022), who
+take 2 to 8 by pair; ReviewKD's of Chen et al. (CVPR 2021) for resnet56 and resnet20, 1 to 5 for others; HSAKD's of
+Yang et al. (IJCAI 2021)."""
+
 SMALL_RATE = 0.01
 """Both papers train MobileNet and ShuffleNet students at this rate."""
 
@@ -58,12 +66,13 @@ def defaults(config: Config) -> dict[str, Any]:
     """Return the values of the parameters of `config` that were not given."""
     family = config.dataset.partition(":")[0]
     role = str(config.run_type)
-    if role == "measure":
+    if role in ("measure", "eigencam"):
         return {"batch_size": 500}
     if role not in ARCHITECTURES.get(family, {}):
         return {}
     preset = getattr(config, "preset", None)
     values: dict[str, Any] = {"architecture": ARCHITECTURES[family][role]}
+    values["framework_weight"] = FRAMEWORK_WEIGHTS.get(getattr(config, "framework", ""))
     if family == "digits":
         # a view of a digit has no known Bayes class probabilities: no preset gives it an augmentation
         values |= {
@@ -78,7 +87,7 @@ def defaults(config: Config) -> dict[str, Any]:
         values["learning_rate"] = SMALL_RATE
     if getattr(config, "kind", None) is TeacherKind.MCMI:
         values |= FINE_TUNING[str(preset or ("digits" if family == "digits" else Preset.BAYESIAN_KD))]
-    if getattr(config, "parent", None) is not None:
+    if getattr(config, "parent", None) is not None or getattr(config, "members", None) is not None:
         values["architecture"] = None  # the parent's
     # as published: 100 epochs of 200 without the KL, 50 in which it rises
     epochs = getattr(config, "epochs", None) or values["epochs"]

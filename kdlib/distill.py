@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib import runs, training
+from kdlib import frameworks, runs, training
 from kdlib.answers import Answers
-from kdlib.config import Augmentation, StudentConfig
+from kdlib.config import Augmentation, Framework, StudentConfig
 from kdlib.contract import Making, Teacher
 from kdlib.data import Dataset
+from kdlib.frameworks.decoupled import dkd_loss
 from kdlib.hardware import Hardware, seed_everything
 from kdlib.metrics import fidelity
+from kdlib.models import Network
 from kdlib.runs import Run
 from kdlib.schedule import plan_steps
 from kdlib.teachers import evaluate, log_probs
@@ -75,14 +77,26 @@ def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None
     return lambda batch: answers.probs(batch, temperature)
 
 
-def objective(network: nn.Module, config: StudentConfig, teach: Supervision | None) -> training.Objective:
-    """Return a student's loss of a batch."""
-    if teach is None:
-        return lambda batch: F.cross_entropy(network(batch.images).float(), batch.labels)
+def objective(
+    network: Network, config: StudentConfig, teach: Supervision | None, auxiliary: frameworks.Auxiliary | None = None
+) -> training.Objective:
+    """Return a student's loss of a batch: that of its class probabilities, and β times its framework's own."""
     weight, t, s = float(config.kd_weight or 0), float(config.temperature or 1), float(config.student_temperature or 1)
+    beta = float(config.framework_weight or 0)
+
+    def answer(logits: Tensor, batch: training.Batch) -> Tensor:
+        if teach is None:
+            return F.cross_entropy(logits.float(), batch.labels)
+        if config.framework is Framework.DKD:
+            return dkd_loss(logits, batch.labels, teach(batch), weight, t, s, beta)
+        return kd_loss(logits, batch.labels, teach(batch), weight, t, s)
 
     def loss(batch: training.Batch) -> Tensor:
-        return kd_loss(network(batch.images), batch.labels, teach(batch), weight, t, s)
+        if auxiliary is None:
+            return answer(network(batch.images), batch)
+        logits, followed = auxiliary(network, batch)
+        total: Tensor = answer(logits, batch) + beta * followed
+        return total
 
     return loss
 
@@ -94,15 +108,20 @@ def fit(
     started = time.perf_counter()
     seed_everything(config.seed)
     making = Making(config, hardware, run.name, dataset.classes, dataset.shape, dataset=dataset)
-    network = making.placed(making.network())
+    network = making.network()
+    making.placed(network)
     teach = supervision(config, dataset, teacher, hardware, parent)
+    auxiliary = frameworks.build(config, network, teacher.network if teacher is not None else None, dataset)
+    trained: nn.Module = network
+    if auxiliary is not None:
+        trained = nn.ModuleDict({"network": network, "auxiliary": hardware.place(auxiliary)})
     history = training.fit(
-        network, objective(network, config, teach), config, dataset, hardware, run.checkpoints,
-        identity=run.name, label=run.name,
+        trained, objective(network, config, teach, auxiliary), config, dataset, hardware, run.checkpoints,
+        identity=run.name, forward=network, label=run.name,
     )  # fmt: skip
     student = Teacher(network, hardware, run.name)
-    metrics, predictions = evaluate(student, dataset)
-    notes = {"training_seconds": history.seconds, "best_epoch": history.best_epoch}
+    metrics, predictions, notes = evaluate(student, dataset)
+    notes |= {"training_seconds": history.seconds, "best_epoch": history.best_epoch}
     metrics |= _fidelity(config, dataset, predictions, teacher)
     runs.finish(run, metrics, predictions, network.state_dict(), history.columns(), notes, started)
     return network

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdlib.augment import view
 from kdlib.config import Augmentation, TeacherConfig, TeacherKind
-from kdlib.contract import Made, Making, Teacher
+from kdlib.contract import Made, Making, Teacher, check_tensors
 
 FIRST_PASS = 1_000_000
 """Views that are averaged are those of passes that no training reaches."""
@@ -51,6 +51,7 @@ def restore(making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
     """Return the average of the parents' outputs."""
     config = making.config
     assert isinstance(config, TeacherConfig)
+    check_tensors({}, tensors, f"{making.name} keeps no tensors")
     if config.kind is TeacherKind.ENSEMBLE:
         return Ensemble(making.parents, making.name)
     (parent,) = making.parents

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 
-from kdlib import data, distill, kinds, models, runs, teachers
+from kdlib import data, distill, frameworks, kinds, models, runs, teachers
 from kdlib.config import (
     Config,
+    EigencamConfig,
     MeasureConfig,
     RunType,
     StudentConfig,
+    SyntheticConfig,
     TeacherConfig,
     TrainingConfig,
     resolve,
@@ -25,6 +26,9 @@ from kdlib.hardware import Hardware
 from kdlib.hardware import resolve as resolve_hardware
 from kdlib.plans import Plan, plan
 from kdlib.runs import Run
+
+NO_IMAGE = (1, 1, 1)
+"""The shape that stands for points, which are no images."""
 
 
 @functools.lru_cache(maxsize=4)
@@ -56,7 +60,7 @@ def check(configs: Sequence[Config]) -> list[Config]:
     """
     for planned in map(plan, configs):
         if not planned.run.finished or planned.config.retrain:
-            _check(planned, dataset(planned.config))
+            _check(planned, _dataset_of(planned))
     return list(configs)
 
 
@@ -81,7 +85,7 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
     if run.finished and not retrain:
         return run
     runs.writable_store()
-    chosen = dataset(planned.config)
+    chosen = _dataset_of(planned)
     _check(planned, chosen)
     parents = {role: parent for role, parent in planned.parents.items() if parent.record["run_type"] != "weights"}
     for parent in parents.values():
@@ -91,18 +95,36 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
             if not retrain:
                 return run
             runs.set_aside(run)
-        about = {"dataset": chosen.name, "classes": list(chosen.classes), "shape": list(chosen.shape)}
-        hardware = runs.start(run, {**planned.record, **about}, planned.config, chosen.shape)
+        about: dict[str, Any] = {"dataset": planned.config.dataset}
+        if chosen is not None:
+            about = {"dataset": chosen.name, "classes": list(chosen.classes), "shape": list(chosen.shape)}
+        hardware = runs.start(run, {**planned.record, **about}, planned.config, chosen.shape if chosen else NO_IMAGE)
         with hardware.computing():
             _make(planned, chosen, run, hardware)
     return run
 
 
-def _make(planned: Plan, chosen: data.Dataset, run: Run, hardware: Hardware) -> None:
+def _dataset_of(planned: Plan) -> data.Dataset | None:
+    """Return the dataset of a plan; a synthetic experiment has none and draws its points itself."""
+    return None if isinstance(planned.config, SyntheticConfig) else dataset(planned.config)
+
+
+def _make(planned: Plan, chosen: data.Dataset | None, run: Run, hardware: Hardware) -> None:
     config = planned.config
     parent = planned.parents.get("teacher")
+    if isinstance(config, SyntheticConfig):
+        from kdlib.synthetic import experiment
+
+        experiment.fit(config, run, hardware)
+        return
+    assert chosen is not None
     if isinstance(config, TeacherConfig):
         teachers.fit(config, chosen, run, hardware, [parent.run for parent in planned.parents.values()])
+    elif isinstance(config, EigencamConfig):
+        from kdlib import eigencam
+
+        assert parent is not None
+        eigencam.fit(config, teacher_of(parent, chosen, hardware), chosen, run)
     elif isinstance(config, MeasureConfig):
         assert parent is not None
         teachers.remeasure(config, teacher_of(parent, chosen, hardware), chosen, run)
@@ -120,19 +142,30 @@ def teacher_of(parent: Plan, chosen: data.Dataset, hardware: Hardware) -> Teache
     return teachers.load(parent.run, hardware)
 
 
-def _check(planned: Plan, chosen: data.Dataset) -> None:
+def _check(planned: Plan, chosen: data.Dataset | None) -> None:
     """Refuse what only the dataset and this machine can tell, before anything is made.
 
     Raises:
-        InputError: there is no such device or omitted class, the images are too small for the architecture, or the
-            teacher's weights, classes or image shape do not fit.
+        InputError: there is no such device or omitted class, the images are too small for the architecture, the
+            architecture cannot have such a posterior, or the teacher's weights, classes or image shape do not fit.
     """
     config = planned.config
-    hardware = resolve_hardware(config, chosen.shape)
+    hardware = resolve_hardware(config, chosen.shape if chosen else NO_IMAGE)
+    if chosen is None:
+        return
     if isinstance(config, TrainingConfig):
         data.resolve_classes(config.omit_classes, chosen.classes)
         with torch.device("meta"):  # shapes alone
-            models.build(str(config.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1])
+            network = models.build(str(config.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1])
+            if isinstance(config, TeacherConfig):
+                teachers.check(config, network)
+    if isinstance(config, EigencamConfig):
+        with torch.device("meta"):
+            network = models.build(str(config.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1])
+        if config.stage > len(network.blocks):
+            raise InputError(
+                f"stage = {config.stage} is refused: {config.architecture} has {len(network.blocks)} stages."
+            )
     for role, parent in planned.parents.items():
         if parent.record["run_type"] == "weights":
             teacher_of(parent, chosen, hardware)
@@ -148,6 +181,25 @@ def _check(planned: Plan, chosen: data.Dataset) -> None:
                     f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose {what} are "
                     f"not those of {config.dataset}."
                 )
+    if isinstance(config, StudentConfig) and config.framework not in frameworks.PROBABILITIES:
+        _check_framework(config, planned.parents.get("teacher"), chosen)
+
+
+def _check_framework(config: StudentConfig, parent: Plan | None, chosen: data.Dataset) -> None:
+    """Refuse a framework that student and teacher cannot have.
+
+    Raises:
+        InputError: they cannot.
+    """
+    theirs = parent.config if parent is not None else None
+    assert theirs is None or isinstance(theirs, TeacherConfig)
+    with torch.device("meta"):  # shapes alone
+        student, teacher = (
+            models.build(str(of.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1]) if of else None
+            for of in (config, theirs)
+        )
+    assert student is not None
+    frameworks.check(config, chosen.classes, student, theirs.kind if theirs else None, teacher)
 
 
 def networks_of(config: Config) -> tuple[Teacher, Teacher | None]:

@@ -12,7 +12,13 @@ from kdlib.config import RunType
 from kdlib.errors import InputError
 from kdlib.plans import Plan, canonical, plan
 
-NOTEBOOKS = {RunType.TEACHER: "teacher", RunType.STUDENT: "student", RunType.MEASURE: "teacher"}
+NOTEBOOKS = {
+    RunType.TEACHER: "teacher",
+    RunType.STUDENT: "student",
+    RunType.MEASURE: "teacher",
+    RunType.EIGENCAM: "eigencam",
+    RunType.SYNTHETIC: "synthetic",
+}
 
 
 @dataclass(frozen=True)
@@ -69,15 +75,19 @@ def _seconds() -> dict[str, list[float]]:
 
 
 def _alike(config: dict[str, Any]) -> str:
-    keys = ("run_type", "dataset", "architecture", "epochs", "batch_size", "kind")
+    keys = ("run_type", "dataset", "architecture", "epochs", "batch_size", "kind", "layers", "steps")
     values = (config.get(key) for key in keys)
     # a table writes what a run type lacks as NaN, a config as None
     return " ".join("-" if value is None or value != value else f"{value}".removesuffix(".0") for value in values)
 
 
+def _about(planned: Plan) -> dict[str, Any]:
+    return {"run_type": planned.record["run_type"], "dataset": planned.config.dataset}
+
+
 def expected_seconds(planned: Plan) -> float | None:
     """Return the median time of finished runs like this one, or `None` if there are none."""
-    past = sorted(_seconds().get(_alike({**planned.record["config"], "run_type": planned.record["run_type"]}), []))
+    past = sorted(_seconds().get(_alike({**_about(planned), **planned.record["config"]}), []))
     return past[len(past) // 2] if past else None
 
 
@@ -113,6 +123,7 @@ def sources_of_pages() -> list[str]:
     code = [
         paths.ROOT / "kdlib" / f"{name}.py" for name in ("claims", "calibration", "pages", "plots", "style", "table")
     ]
+    code += sorted((paths.ROOT / "kdlib" / "synthetic").glob("*.py"))
     return [str(path) for path in [*code, *sorted(paths.RECORDS.glob("*/runs.jsonl"))]]
 
 

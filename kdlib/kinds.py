@@ -65,7 +65,8 @@ def idle(kind: TeacherKind, family: Family, posterior_is_ensemble: bool, link_dr
     if kind is TeacherKind.ENSEMBLE:
         used.add("members")
     if kind is TeacherKind.VARIATIONAL and family is Family.INDUCING:
-        used |= set(INDUCING) - (set() if posterior_is_ensemble else {"posterior_members"})
+        used |= set(INDUCING)
+        used -= {"initial_sd", "max_sd"} if posterior_is_ensemble else {"posterior_members"}
     if kind is TeacherKind.LAPLACE and link_draws:
         used.add("link_samples")
     return SPECIFIC - used

@@ -58,6 +58,5 @@ def fit(making: Making) -> Made:
 
 def restore(making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
     """Return the teacher whose network has these weights."""
-    network = making.network()
-    network.load_state_dict(tensors)
-    return Teacher(making.placed(network), making.hardware, making.name)
+    network = making.loaded(making.network(), tensors)
+    return Teacher(network, making.hardware, making.name)

@@ -3,9 +3,9 @@
 `measure` for every network, `quick` for the validation of an epoch, `cmi_by_class`, `fidelity` for students.
 
 Everything is computed in float64 on the CPU from log-probabilities, so that a value does not depend on the
-device, and log-probabilities kept in float16 are normalised again before anything else. torchmetrics gives
-the accuracy. The divergences are written out in their log form (its `kl_divergence` takes the ratio of the
-probabilities, which underflows), and the calibration errors come from `kdlib.calibration`, because the
+device, and log-probabilities kept in float16 are normalised again before anything else. Nothing of torchmetrics is used:
+to import it costs every kernel a second or two, its `kl_divergence` takes the ratio of the probabilities, which
+underflows, and the calibration errors come from `kdlib.calibration`, because the
 reports need the same numbers without torch and torchmetrics puts confidences that round to 1 in float32 into
 a sixteenth bin of their own.
 """
@@ -53,7 +53,7 @@ def measure(log_probs: Tensor, labels: Tensor, bcp: Tensor | None = None) -> dic
     entropies = torch.special.entr(p).sum(dim=1)
     right = p.gather(1, labels[:, None])[:, 0]
     values = {
-        "accuracy": _accuracy(p, labels),
+        "accuracy": float(correct.mean()),
         "nll": float(functional.nll_loss(log_p, labels)),
         "brier": float(((p * p).sum(dim=1) - 2 * right + 1).mean()),
         "ece": calibration_error(confidence, correct, binning=Binning.WIDTH),
@@ -155,15 +155,6 @@ def _check(log_p: Tensor, labels: Tensor) -> None:
         )
     if bool(log_p.isnan().any()):
         raise InputError("log_probs holds NaN; every row must be a distribution over the classes.")
-
-
-def _accuracy(p: Tensor, labels: Tensor) -> float:
-    """Return the share of images whose label is the most probable class."""
-    from torchmetrics.functional.classification import multiclass_accuracy
-
-    share = multiclass_accuracy(p, labels, num_classes=p.shape[1], average="micro", validate_args=False)
-    # torchmetrics divides in float32; n is known, so the exact ratio is a rounding away.
-    return round(float(share) * len(labels)) / len(labels)
 
 
 def _kl(p: Tensor, log_q: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 INJECTED = "# Parameters"
 """How the cell begins that papermill puts after the parameters cell."""
 
-COLUMNS = ("val_accuracy", "test_accuracy", "test_nll", "test_ece", "test_kl_to_bcp", "test_agreement", "seconds")
+COLUMNS = ("val_accuracy", "test_accuracy", "test_nll", "test_ece", "test_kl_to_bcp", "test_agreement",
+           "cam_entropy", "cam_area", "cam_variation", "cam_overlap", "cam_spread", "seconds")  # fmt: skip
 
 
 def parameters(run_type: RunType | str) -> list[str]:
@@ -48,7 +49,7 @@ def given_names() -> tuple[list[str], list[str]]:
         names = [target.id for target in (*typed, *plain) if isinstance(target, ast.Name)]
         if source.lstrip().startswith(INJECTED):
             cells["injected"] = names
-        elif typed and {"dataset", "studies"} & set(names):
+        elif typed and {"dataset", "studies", "supervisions"} & set(names):
             cells["parameters"] = names
     return cells.get("parameters", []), cells.get("injected", [])
 
@@ -57,7 +58,7 @@ def configs(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Confi
     """Return the configs that a run notebook's variables mean: one, or one for each element of a sweep.
 
     Args:
-        run_type: `teacher` or `student`.
+        run_type: that of the notebook, such as `teacher`.
         namespace: the notebook's `globals()`.
 
     Raises:
@@ -103,7 +104,7 @@ def summary(done: Sequence[Run]) -> pd.DataFrame:
     from kdlib.table import table
 
     frame = table(only=[run.name for run in done]).set_index("run")
-    settings = [n for n in frame if n in fields(RunType.STUDENT) or n in fields(RunType.TEACHER)]
+    settings = [n for n in frame if any(n in fields(run_type) for run_type in RunType)]
     differing = [name for name in settings if frame[name].astype(str).nunique() > 1]
     return frame[[*differing, *(c for c in COLUMNS if c in frame and frame[c].notna().any())]]
 

@@ -23,6 +23,10 @@ class RunType(StrEnum):
     """One student of one teacher."""
     MEASURE = "measure"
     """Metrics and predictions of a teacher that exists, with another number of samples."""
+    EIGENCAM = "eigencam"
+    """Eigen-CAM maps of a teacher that exists."""
+    SYNTHETIC = "synthetic"
+    """Networks of many seeds and supervisions, trained together on a Gaussian mixture."""
 
 
 class TeacherKind(StrEnum):
@@ -48,6 +52,19 @@ class TeacherKind(StrEnum):
     """Control: the deterministic network at the epoch of its lowest validation NLL."""
     AUGMENTATION_AVERAGED = "augmentation_averaged"
     """Control: a trained network's average over views of the image."""
+
+
+class Supervision(StrEnum):
+    """What a student of the synthetic problem is told of a point; the mean of it is the BCP in each case."""
+
+    ONE_HOT = "one_hot"
+    """Its label."""
+    EXACT_BCP = "exact_bcp"
+    """Its Bayes class probabilities p."""
+    NOISY_BCP = "noisy_bcp"
+    """A draw of Dirichlet(c p), once a point, for each c of `concentrations`."""
+    MIXTURE = "mixture"
+    """w p + (1 - w) label, for each w of `kd_weights`."""
 
 
 class Augmentation(StrEnum):
@@ -104,6 +121,28 @@ class Framework(StrEnum):
 
     KD = "kd"
     """The teacher's class probabilities (Hinton et al., 2015)."""
+    FITNET = "fitnet"
+    """The values of the middle stage, through a regressor (Romero et al., 2015)."""
+    AT = "at"
+    """Where each stage attends to (Zagoruyko and Komodakis, 2017)."""
+    PKT = "pkt"
+    """Similarities of the images of a batch, as probabilities (Passalis and Tefas, 2018)."""
+    SP = "sp"
+    """Similarities of the images of a batch, as scaled products (Tung and Mori, 2019)."""
+    CC = "cc"
+    """Correlations of the images of a batch, by a Gaussian kernel (Peng et al., 2019)."""
+    RKD = "rkd"
+    """Distances and angles between the images of a batch (Park et al., 2019)."""
+    VID = "vid"
+    """Mutual information of the stages, by its variational bound (Ahn et al., 2019)."""
+    CRD = "crd"
+    """Embeddings that tell an image from those of other classes (Tian et al., 2020)."""
+    DKD = "dkd"
+    """The teacher's class probabilities, those of the other classes weighted apart (Zhao et al., 2022)."""
+    REVIEWKD = "reviewkd"
+    """Each stage from all deeper ones (Chen et al., 2021)."""
+    HSAKD = "hsakd"
+    """Class and quarter turn together, at every stage (Yang et al., 2021)."""
 
 
 class MSEOn(StrEnum):

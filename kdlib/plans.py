@@ -13,13 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdlib import data, kinds, models, runs, studies
+from kdlib import data, kinds, models, runs, studies, teachers
 from kdlib.config import (
     Augmentation,
     Config,
+    EigencamConfig,
     MeasureConfig,
     RunType,
     StudentConfig,
+    SyntheticConfig,
     TeacherConfig,
     TeacherKind,
     TrainingConfig,
@@ -28,11 +30,16 @@ from kdlib.config import (
 )
 from kdlib.errors import InputError
 
-SEMANTICS: dict[str, int] = {**{f"teacher/{kind}": 1 for kind in TeacherKind}, "student": 1, "measure": 1}
+SEMANTICS: dict[str, int] = {
+    **{f"teacher/{kind}": 1 for kind in TeacherKind},
+    **dict.fromkeys(("student", "measure", "eigencam", "synthetic"), 1),
+}
 """Raised by hand when the numbers of a run type or kind change."""
 
 MEMBER_STRIDE = 1000
 """An ensemble of seed s has members of seeds s, s + 1000, s + 2000, ..."""
+SEEN = ("fraction", "omit_classes", "match", "augmentation", "augmentation_seed")
+"""Which images a teacher sees, and how; a parent of one that is fine-tuned sees the same."""
 WEIGHTS = "weights:"
 KNOWN = ("digits", "cifar10h")
 """Datasets whose training images have class probabilities: exact ones, or those of people."""
@@ -76,7 +83,8 @@ def name_of(config: Config, fingerprint: str, parents: dict[str, str], role: str
     tail = hashlib.sha256(canonical(identity).encode()).hexdigest()[:10]
     dataset = "folder" if config.dataset.startswith("folder:") else config.dataset
     dataset = dataset.replace(":", "-").replace("@", "-").replace(".", "_")
-    parts = [str(config.run_type), dataset, role, getattr(config, "architecture", None), f"s{config.seed}", tail]
+    seed = f"{len(config.seeds.split('+'))}-seeds" if isinstance(config, SyntheticConfig) else f"s{config.seed}"
+    parts = [str(config.run_type), dataset, role, getattr(config, "architecture", None), seed, tail]
     return "-".join(part for part in parts if part)
 
 
@@ -84,21 +92,32 @@ def plan(config: Config) -> Plan:
     """Return the run that a config means, with all its parents.
 
     Raises:
-        InputError: the dataset, the architecture or a parent is unknown, unfinished or does not fit.
+        InputError: the dataset, the architecture or a parent is unknown, unfinished or does not fit, or options exclude
+            each other.
     """
+    if isinstance(config, SyntheticConfig):
+        return _planned(config, config.dataset, {}, f"{config.layers}-layers")
     config = config.model_copy(update={"dataset": data.canonical(config.dataset)})
     fingerprint = data.fingerprint(config.dataset, config.data_root, config.image_size)
-    parents, role = _parents(config)
+    parents, role = _parents(config, fingerprint)
     if isinstance(config, TeacherConfig):
         config = _completed(config, parents)
+        teachers.check(config)
     if isinstance(config, TrainingConfig):
         _check_training(config)
     if isinstance(config, MeasureConfig) and parents["teacher"].config.kind not in kinds.STOCHASTIC:  # type: ignore[attr-defined]
         config = config.model_copy(update={"eval_samples": None})
+    if isinstance(config, EigencamConfig):
+        config = config.model_copy(update={"architecture": parents["teacher"].config.architecture})  # type: ignore[attr-defined]
     if isinstance(config, StudentConfig) and all(
         getattr(p.config, "kind", "") not in kinds.STOCHASTIC for p in parents.values()
     ):
         config = config.model_copy(update={"samples": 1})
+    return _planned(config, fingerprint, parents, role)
+
+
+def _planned(config: Config, fingerprint: str, parents: dict[str, Plan], role: str) -> Plan:
+    """Return the plan of a complete config."""
     names = {key: parent.name for key, parent in parents.items()}
     name = name_of(config, fingerprint, names, role)
     record = {
@@ -123,7 +142,7 @@ def _check_training(config: TrainingConfig) -> None:
         )
 
 
-def _parents(config: Config) -> tuple[dict[str, Plan], str]:
+def _parents(config: Config, fingerprint: str) -> tuple[dict[str, Plan], str]:
     """Return a config's parents, and the word for it in the run's name."""
     if isinstance(config, StudentConfig):
         if config.teacher in studies.SUPERVISION:
@@ -140,7 +159,12 @@ def _parents(config: Config) -> tuple[dict[str, Plan], str]:
         parent = reference(config, config.parent, "parent", config.architecture)
         return {"teacher": parent}, f"of-{parent.record['role']}"
     assert isinstance(config, TeacherConfig)
-    return _parents_of_teacher(config), str(config.kind)
+    parents = _parents_of_teacher(config)
+    for key, parent in parents.items():
+        _check_parent(config, fingerprint, key, parent)
+        # members are of one architecture: that of the first, where none is given
+        config = config.model_copy(update={"architecture": parent.config.architecture})  # type: ignore[attr-defined]
+    return parents, str(config.kind)
 
 
 def _parents_of_teacher(config: TeacherConfig) -> dict[str, Plan]:
@@ -148,34 +172,36 @@ def _parents_of_teacher(config: TeacherConfig) -> dict[str, Plan]:
     kind = config.kind
     if kind in kinds.WITH_PARENT:
         plain = _deterministic(config, config.seed, kind in kinds.DERIVED)
-        parents = {"parent": reference(config, config.parent, "parent") if config.parent else plan(plain)}
-    elif kind is TeacherKind.ENSEMBLE and config.members:
-        names = [name for name in config.members.split("+") if name]
-        parents = {f"member{i}": reference(config, name, "members") for i, name in enumerate(names)}
-    elif kind is TeacherKind.ENSEMBLE:
+        return {"parent": reference(config, config.parent, "parent") if config.parent else plan(plain)}
+    if kind is TeacherKind.ENSEMBLE and config.members is not None:
+        named = [reference(config, name, "members") for name in config.members.split("+") if name]
+        found = sorted(dict.fromkeys(named), key=lambda member: (member.config.seed, member.name))
+        if len(found) < 2:
+            raise InputError(f"members = {config.members!r} is refused: an ensemble averages at least two runs.")
+        return {f"member{i}": member for i, member in enumerate(found)}
+    if kind is TeacherKind.ENSEMBLE:
         # members of other seeds are shared with no other ensemble: n counts independent ones
         seeds = [config.seed + MEMBER_STRIDE * i for i in range(config.ensemble_size)]
-        parents = {f"member{i}": plan(_deterministic(config, s, True)) for i, s in enumerate(seeds)}
-    else:
-        return {}
-    for role, parent in parents.items():
-        _check_parent(config, role, parent)
-    return parents
+        return {f"member{i}": plan(_deterministic(config, s, True)) for i, s in enumerate(seeds)}
+    return {}
 
 
 def _deterministic(config: TeacherConfig, seed: int, same_training: bool) -> TeacherConfig:
-    """Return the config of the deterministic teacher that another kind starts from when no parent is given."""
+    """Return the config of the deterministic teacher that another kind starts from when no parent is given.
+
+    One that is fine-tuned starts from the usual training on the same images and views.
+    """
     given = {name: getattr(config, name) for name in Config.model_fields}
     if same_training:
         given |= {name: getattr(config, name) for name in TrainingConfig.model_fields}
     else:
-        given |= {"architecture": config.architecture, "preset": config.preset}
+        given |= {name: getattr(config, name) for name in ("architecture", "preset", *SEEN)}
     parent = resolve(RunType.TEACHER, {**given, "seed": seed, "retrain": False, "eval_samples": None})
     assert isinstance(parent, TeacherConfig)
     return parent
 
 
-def _check_parent(config: TeacherConfig, role: str, parent: Plan) -> None:
+def _check_parent(config: TeacherConfig, fingerprint: str, role: str, parent: Plan) -> None:
     """Refuse a parent of a kind, dataset or architecture that does not fit.
 
     Raises:
@@ -190,10 +216,14 @@ def _check_parent(config: TeacherConfig, role: str, parent: Plan) -> None:
             f"{parameter} = {parent.name!r} is refused: a teacher of kind {config.kind} starts from one of kind "
             f"{', '.join(allowed)}."
         )
-    for name in ("dataset", "architecture"):
-        own, other = getattr(config, name), getattr(theirs, name)
-        if own is not None and own != other:
-            raise InputError(f"{parameter} = {parent.name!r} is refused: its {name} is {other}, not {own}.")
+    if config.architecture not in (None, theirs.architecture):
+        raise InputError(
+            f"{parameter} = {parent.name!r} is refused: its architecture is {theirs.architecture}, not "
+            f"{config.architecture}."
+        )
+    if parent.record["fingerprint"] != fingerprint:
+        other = "other images or another image_size" if theirs.dataset == config.dataset else f"not {config.dataset}"
+        raise InputError(f"{parameter} = {parent.name!r} is refused: its dataset is {theirs.dataset}, {other}.")
     if config.kind is TeacherKind.AUGMENTATION_AVERAGED and theirs.augmentation is Augmentation.NONE:
         raise InputError(
             f"kind = {str(config.kind)!r} is refused: {parent.name} was trained without augmentation, so there are no "
@@ -209,7 +239,10 @@ def _completed(config: TeacherConfig, parents: dict[str, Plan]) -> TeacherConfig
     names = {"architecture"}
     if config.kind in kinds.DERIVED:
         names = set(TrainingConfig.model_fields) - set(Config.model_fields) | {"seed"}
-    return config.model_copy(update={name: getattr(first, name) for name in names})
+    config = config.model_copy(update={name: getattr(first, name) for name in names})
+    if config.augmentation is Augmentation.NONE:  # clean or as viewed is then the same
+        config = config.model_copy(update={"fit_augmented": False})
+    return config
 
 
 def reference(config: Config, text: str, parameter: str, architecture: str | None = None) -> Plan:

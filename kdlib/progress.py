@@ -22,7 +22,7 @@ def wanted() -> bool:
     given = os.environ.get("KDLIB_PROGRESS")
     if given is not None:
         return given not in ("", "0")
-    if "ipykernel" in sys.modules:
+    if _in_kernel():
         return not is_batch(_parent())
     return sys.stderr.isatty()
 
@@ -30,6 +30,12 @@ def wanted() -> bool:
 def is_batch(command: Sequence[str]) -> bool:
     """Say whether a command line runs notebooks with nobody watching."""
     return bool(BATCH & {Path(word).name for word in command})
+
+
+def _in_kernel() -> bool:
+    """Say whether this process is a kernel: one that only imported the package is none."""
+    module = sys.modules.get("ipykernel.kernelapp")
+    return module is not None and bool(module.IPKernelApp.initialized())
 
 
 def _parent() -> list[str]:

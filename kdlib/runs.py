@@ -2,7 +2,8 @@
 
 A finished run holds `config.json`, `weights.safetensors`, `history.parquet`, `predictions.safetensors` (float16
 log-probabilities on validation and test images), `provenance.json` and, written last, `metrics.json`: a run is
-finished if and only if that file is there. The only lock is a `flock` on the folder itself.
+finished if and only if that file is there. An experiment or a measurement that makes no network holds
+`arrays.safetensors` in place of weights and predictions. The only lock is a `flock` on the folder itself.
 """
 
 from __future__ import annotations
@@ -76,6 +77,10 @@ class Run:
     def predictions(self) -> dict[str, Tensor]:
         """Return log-probabilities `(n, classes)`, float16, as `val` and `test`."""
         return read_tensors(self.path / "predictions.safetensors")[0]
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Return what a run without weights and predictions keeps, by name."""
+        return read_tensors(self.path / "arrays.safetensors")[0]
 
     def history(self) -> pd.DataFrame:
         """Return one row a training step; validation stands on the rows that end an epoch."""
@@ -178,16 +183,20 @@ def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int,
 def finish(
     run: Run,
     metrics: Mapping[str, float],
-    predictions: Mapping[str, Tensor],
+    predictions: Mapping[str, Tensor] | None = None,
     weights: Mapping[str, Tensor] | None = None,
     history: Mapping[str, Any] | None = None,
     notes: Mapping[str, Any] | None = None,
     started: float | None = None,
+    arrays: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write a run's results, `metrics.json` last, and drop its checkpoints."""
     if weights is not None:
         write_tensors(run.path / "weights.safetensors", weights)
-    write_tensors(run.path / "predictions.safetensors", predictions)
+    if predictions is not None:
+        write_tensors(run.path / "predictions.safetensors", predictions)
+    if arrays is not None:
+        write_tensors(run.path / "arrays.safetensors", arrays)
     if history is not None:
         import pandas as pd
 

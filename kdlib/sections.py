@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from kdlib import studies
+from kdlib import noise, studies
 from kdlib.config import RunType
 from kdlib.errors import InputError
 from kdlib.inference import mean_interval
@@ -21,9 +21,13 @@ from kdlib.table import table
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
 
-NAMED = ("architecture", "epochs", "preset", "fraction", "match", "omit_classes", "kd_weight", "temperature",
-         "student_temperature", "samples", "framework", "batch_size", "learning_rate", "optimizer")  # fmt: skip
-"""Settings that tell the groups of a page apart, where they differ."""
+NAMED = ("architecture", "fraction", "match", "omit_classes", "kd_weight", "temperature", "student_temperature",
+         "samples", "framework", "preset", "epochs", "batch_size", "learning_rate", "optimizer")  # fmt: skip
+"""Settings that tell the groups of a page apart, the first that do."""
+
+FRAMEWORKS = "frameworks"
+OWN = {FRAMEWORKS: FRAMEWORKS, "temperature": "tempered", noise.PAGE: noise.SWEEP}
+"""A page, and how the labels of the entries begin that fill it: no other page shows them."""
 
 SHORT = {"kd_weight": "α", "temperature": "T", "student_temperature": "S", "omit_classes": "without"}
 
@@ -65,10 +69,14 @@ class Section:
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add `group`: a row's teacher label, with the settings in which rows of the same label differ."""
+    """Add `group`: a row's teacher label, with as many settings as tell rows of the same label apart."""
 
     def texts(rows: pd.DataFrame) -> pd.Series[Any]:
-        differing = [name for name in NAMED if name in rows and rows[name].dropna().astype(str).nunique() > 1]
+        settings, differing, parts = rows.reindex(columns=list(NAMED)).astype(str), list[str](), 1
+        for name in NAMED:
+            finer = len(settings[[*differing, name]].drop_duplicates())
+            if finer > parts:  # else it differs only together with those before it
+                differing, parts = [*differing, name], finer
         label = str(rows["teacher_label"].iloc[0])
         values = (
             [f"{SHORT.get(n, n.replace('_', ' '))} {_number(row[n])}" for n in differing if _given(row[n])]
@@ -116,6 +124,9 @@ def sections(report: str, run_type: RunType | str, only: str = "", chosen: str =
             continue
         frame = table(name)
         frame = frame[frame["run_type"] == run_type]
+        for page, begins in OWN.items():
+            if report != page:
+                frame = frame[~frame["label"].astype(str).str.startswith(begins)]
         if len(frame):
             out.append(Section(study.name, study.title, study.about, frame.reset_index(drop=True)))
     return out

@@ -11,6 +11,10 @@
       distilled: {teacher: plain, temperature: [1, 4]} # a teacher's label, one_hot or exact_bcp
     measures:
       again: {parent: plain, eval_samples: 10}
+    eigencams:
+      maps: {parent: [plain], stage: 1}
+    synthetics:
+      mixture: {seeds: 0+1+2, learning_rate: [1.0e-4, 1.0e-3]}   # a set of seeds is one run
 
 A student of seed s learns from the labelled teacher of seed s (`teacher_seed` says otherwise).
 """
@@ -31,7 +35,13 @@ from kdlib.errors import InputError
 from kdlib.sweeps import expand
 
 Entries = dict[str, dict[str, Any]]
-SECTIONS = {"teachers": RunType.TEACHER, "students": RunType.STUDENT, "measures": RunType.MEASURE}
+SECTIONS = {
+    "teachers": RunType.TEACHER,
+    "students": RunType.STUDENT,
+    "measures": RunType.MEASURE,
+    "eigencams": RunType.EIGENCAM,
+    "synthetics": RunType.SYNTHETIC,
+}
 SUPERVISION = ("one_hot", "exact_bcp")
 """Supervision without a trained teacher."""
 
@@ -48,6 +58,8 @@ class _File(BaseModel):
     teachers: Entries = {}
     students: Entries = {}
     measures: Entries = {}
+    eigencams: Entries = {}
+    synthetics: Entries = {}
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ def load(name: str) -> Study:
     if not path.is_file() or (path.stem == name and name not in names()):
         raise InputError(f"study = {name!r} is refused: allowed are {', '.join(names())} or the path of a .yaml file.")
     try:
-        file = _File.model_validate(yaml.safe_load(path.read_text()) or {})
+        file = _File.model_validate(yaml.safe_load(path.read_bytes()) or {})
     except yaml.YAMLError as error:
         raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
@@ -134,8 +146,8 @@ def load(name: str) -> Study:
 
 def _referring(given: dict[str, Any], run_type: RunType, path: Path) -> dict[str, Any]:
     """Write a teacher's label as `<study>/<label>`, which stands for the same teacher outside the file too."""
-    key = {RunType.STUDENT: "teacher", RunType.MEASURE: "parent"}.get(run_type)
-    if key is None or key not in given:
+    key = "teacher" if run_type is RunType.STUDENT else "parent"
+    if given.get(key) is None:
         return given
     study = path.stem if path.parent == paths.STUDIES else str(path)
     labels = given[key] if isinstance(given[key], list) else [given[key]]

@@ -9,6 +9,7 @@ on a dark page.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -75,10 +76,23 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "kl_to_bcp": ("KL(BCP ‖ network) (nats)", 1),
     "tv_to_bcp": ("total variation to the BCP (%)", 100),
     "mse_to_bcp": ("squared distance to the BCP", 1),
+    "l2_to_bcp": ("L2 distance to the BCP", 1),
+    "accuracy_lost": ("accuracy below the Bayes classifier's (points)", 100),
+    "gradient_variance": ("variance of the gradient", 1),
+    "distance": ("squared distance to the optimum", 1),
     "agreement": ("agreement with the teacher (%)", 100),
     "kl_to_teacher": ("KL(teacher ‖ student) (nats)", 1),
     "omitted_accuracy": ("accuracy on the omitted classes (%)", 100),
     "convergence_noise": ("convergence noise (points)", 100),
+    "cam_entropy": ("entropy of the map (nats)", 1),
+    "cam_network_entropy": ("entropy of a single network's map (nats)", 1),
+    "cam_area": ("area of the map (%)", 100),
+    "cam_variation": ("variation within a class (%)", 100),
+    "cam_spread": ("spread over networks (%)", 100),
+    "cam_overlap": ("overlap with the class's pixels (%)", 100),
+    "cam_overlap_chance": ("overlap by chance (%)", 100),
+    "kl_to_bcp_tempered": ("KL(BCP ‖ network) at its best temperature (nats)", 1),
+    "best_temperature": ("best temperature", 1),
 }
 _NAMES = {"one_hot": "one-hot", "fitnet": "FitNet", "reviewkd": "ReviewKD"} | {
     name: name.upper() for name in ("kd", "at", "pkt", "sp", "cc", "rkd", "vid", "crd", "dkd", "hsakd")
@@ -192,9 +206,10 @@ def canvas(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Sequen
 
 
 def wrapped(label: object) -> str:
-    """Return a row's label on two lines if it is long, to leave the figure its width."""
+    """Return a row's label on several lines if it is long, to leave the figure its width."""
     words = name_of(label)
-    return words if len(words) <= 14 else words.replace(" ", "\n", 1)
+    head, _, rest = words.partition(" ")
+    return words if len(words) <= 14 else "\n".join([head, *textwrap.wrap(rest, 26)])
 
 
 def handle(mark: Mark, text: str) -> Line2D:
@@ -207,7 +222,7 @@ def handle(mark: Mark, text: str) -> Line2D:
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
     """Put a legend below the panels, in columns that fit a phone."""
     longest = max(len(str(entry.get_label())) for entry in handles)
-    columns = min(len(handles), 3 if longest <= 14 else 2)
+    columns = min(len(handles), 3 if longest <= 14 else 2 if longest <= 32 else 1)
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
 
 

@@ -1,8 +1,8 @@
 """The table of runs: one row a finished run or a kept record, everything about it a column.
 
 Columns: `run` (its name), `source` (`run` or `record`; one row where both exist), `run_type`, every parameter, every
-metric, `teacher` (kind, `one_hot` or `exact_bcp`; for a teacher its own kind), `teacher_run`, `seconds`, `device`,
-`precision`, and for a study `label` (of the row's entry) and `teacher_label`.
+metric, `teacher` (kind, `one_hot` or `exact_bcp`; for a teacher its own kind), `teacher_run`, the costs (`COSTS`,
+`samples_used`, `seconds`), `device`, `precision`, and for a study `label` (of the row's entry) and `teacher_label`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from kdlib import paths, runs, studies
+from kdlib import cam_records, cmi_by_temperature, paths, runs, studies
 from kdlib.checkpoints import write_atomically, write_json
 from kdlib.config import RunType
 from kdlib.errors import InputError
 from kdlib.plans import Plan, plan
+from kdlib.synthetic import records as synthetic_records
+
+COSTS = ("training_seconds", "lineage_seconds", "prediction_seconds_per_image", "peak_memory_bytes", "numbers_kept")
+"""What `kdlib.costs` wrote to the provenance; none in runs that are older."""
 
 
 def row(record: dict[str, Any], metrics: dict[str, float], provenance: dict[str, Any], source: str) -> dict[str, Any]:
@@ -29,10 +33,13 @@ def row(record: dict[str, Any], metrics: dict[str, float], provenance: dict[str,
         "run": record["run"],
         "source": source,
         "run_type": record["run_type"],
+        "dataset": record["dataset"],
         **config,
         "teacher": role,
         "teacher_run": record["parents"].get("teacher"),
         **metrics,
+        **{name: provenance.get(name) for name in COSTS},
+        "samples_used": provenance.get("eval_samples"),
         "seconds": sum(session.get("seconds") or 0.0 for session in provenance.get("sessions", [])),
         **{name: provenance.get("hardware", {}).get(name) for name in ("device", "precision", "threads")},
         "processor": provenance.get("hardware", {}).get("name"),
@@ -65,7 +72,8 @@ def labels(study: studies.Study) -> dict[str, dict[str, Any]]:
     out: dict[str, dict[str, Any]] = {}
     for entry, planned in plans_of(study):
         teacher = getattr(planned.config, "teacher", None) or getattr(planned.config, "parent", None)
-        label = entry.label if entry.run_type is RunType.TEACHER else str(teacher).rpartition("/")[2]
+        own = entry.run_type in (RunType.TEACHER, RunType.SYNTHETIC)
+        label = entry.label if own else str(teacher).rpartition("/")[2]
         out.setdefault(planned.name, {"label": entry.label, "teacher_label": label})
     return out
 
@@ -126,7 +134,8 @@ def keep(study: str) -> tuple[Path, int]:
     """Write a study's finished runs into `data/records/<study>`, beside what is kept there already.
 
     `runs.jsonl` has a line a run (the columns of the table), `histories.parquet` the steps that end an epoch,
-    `provenance.json` what made each run. Returns the folder and the number of runs in it.
+    `provenance.json` what made each run, `eigencam.safetensors` the maps that pages show and
+    `cmi_by_temperature.parquet` what follows from predictions. Returns the folder and the number of runs in it.
 
     Raises:
         InputError: no run of the study is finished here.
@@ -152,6 +161,9 @@ def keep(study: str) -> tuple[Path, int]:
     lines = [json.dumps(_portable(rows[name]), sort_keys=True) for name in sorted(rows)]
     write_atomically(folder / "runs.jsonl", ("\n".join(lines) + "\n").encode())
     write_json(provenance_file, provenance)
+    cam_records.keep(folder, fresh)
+    cmi_by_temperature.keep(folder, fresh)
+    synthetic_records.keep(folder, fresh)
     if len(past):
         temporary = folder / ".histories"
         columns = ["run", "step", "epoch", "train_loss", "val_nll", "val_accuracy", "learning_rate"]

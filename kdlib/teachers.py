@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -11,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdlib import kinds, runs
+from kdlib import costs, kinds, runs
 from kdlib.checkpoints import read_tensors, write_tensors
 from kdlib.config import MeasureConfig, RunType, TeacherConfig, TeacherKind, TrainingConfig, resolve
 from kdlib.contract import Made, Making, Teacher, combined_log, outputs_on
@@ -21,9 +22,10 @@ from kdlib.errors import InputError
 from kdlib.hardware import Hardware, seed_everything
 from kdlib.hardware import resolve as resolve_hardware
 from kdlib.metrics import measure
+from kdlib.models import Network
 from kdlib.runs import Run
 
-__all__ = ["Teacher", "evaluate", "fit", "load", "load_weights", "log_probs", "remeasure"]
+__all__ = ["Teacher", "check", "evaluate", "fit", "load", "load_weights", "log_probs", "remeasure"]
 
 MODULES: dict[TeacherKind, str] = {
     TeacherKind.DETERMINISTIC: "kdlib.likelihood",
@@ -50,54 +52,81 @@ def fit(config: TeacherConfig, dataset: Dataset, run: Run, hardware: Hardware, p
     seed_everything(config.seed)
     loaded = tuple(load(parent, hardware) for parent in parents)
     making = Making(config, hardware, run.name, dataset.classes, dataset.shape, loaded, tuple(parents), dataset, run)
-    made: Made = import_module(MODULES[config.kind]).fit(making)
-    metrics, predictions = evaluate(made.teacher, dataset, seed=config.seed)
-    notes = {"eval_samples": made.teacher.own_samples, **made.notes}
+    costs.restart_peak(hardware.torch_device)
+    kind = import_module(MODULES[config.kind])
+    began = time.perf_counter()
+    made: Made = kind.fit(making)
+    seconds = made.history.seconds if made.history is not None else time.perf_counter() - began
+    metrics, predictions, notes = evaluate(made.teacher, dataset, seed=config.seed)
+    needs_parents = config.kind not in kinds.NETWORKS
+    notes |= costs.of_teacher(seconds, made.tensors, [parent.provenance for parent in parents], needs_parents)
+    notes |= {"peak_memory_bytes": costs.peak_memory(hardware.torch_device), **made.notes}
     columns = None
     if made.history is not None:
         columns = made.history.columns()
-        notes |= {"training_seconds": made.history.seconds, "best_epoch": made.history.best_epoch}
+        notes |= {"best_epoch": made.history.best_epoch}
     for file, tensors in made.files.items():
         write_tensors(run.path / file, tensors)
     runs.finish(run, metrics, predictions, made.tensors, columns, notes, started)
     return made.teacher
 
 
-def log_probs(teacher: Teacher, split: Split, samples: int) -> Tensor:
-    """Return a teacher's log-probabilities `(n, classes)`, float32, on a whole split."""
-    return torch.cat([combined_log(outputs) for outputs in outputs_on(teacher, split, samples)])
+def log_probs(teacher: Teacher, split: Split, samples: int, rates: list[float] | None = None) -> Tensor:
+    """Return a teacher's log-probabilities `(n, classes)`, float32, on a whole split.
+
+    To `rates` is added, a batch each, how many seconds an image took.
+    """
+    values = []
+    began = time.perf_counter()
+    for outputs in outputs_on(teacher, split, samples):
+        if rates is not None:
+            rates.append((time.perf_counter() - began) / outputs.shape[1])
+        values.append(combined_log(outputs))
+        began = time.perf_counter()
+    return torch.cat(values)
 
 
 def evaluate(
     teacher: Teacher, dataset: Dataset, samples: int | None = None, seed: int = 0
-) -> tuple[dict[str, float], dict[str, Tensor]]:
-    """Measure a teacher on validation and test images: metrics by name, and float16 log-probabilities."""
+) -> tuple[dict[str, float], dict[str, Tensor], dict[str, Any]]:
+    """Measure a teacher on validation and test images: metrics by name, float16 log-probabilities, and notes.
+
+    The notes are for the provenance: the samples of each answer, and the wall time of a test image in seconds, from
+    the stored pixels to the outputs: the median over batches of 500.
+    """
     samples = samples or teacher.own_samples
     metrics: dict[str, float] = {}
     predictions: dict[str, Tensor] = {}
     torch.manual_seed(stream(seed, samples))  # a stochastic teacher's draws are its own, however it came here
     for part, split in (("val", dataset.val), ("test", dataset.test)):
-        values = log_probs(teacher, split, samples)
+        rates: list[float] = []
+        values = log_probs(teacher, split, samples, rates)
         predictions[part] = values.half()
         metrics |= {f"{part}_{name}": v for name, v in measure(values, split.labels, split.bcp).items()}
-    return metrics, predictions
+    notes = {"eval_samples": samples, "prediction_seconds_per_image": statistics.median(rates)}
+    return metrics, predictions, notes
 
 
-def _strictly(teacher: Making, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Refuse weights that are not exactly those of the network.
+def check(config: TeacherConfig, network: Network | None = None) -> None:
+    """Refuse options that exclude each other or that a network, given with shapes alone, cannot have.
 
     Raises:
-        InputError: a tensor is missing, too many or of another shape.
+        InputError: they do; the sentence names them.
     """
-    with torch.device("meta"):
-        wanted = teacher.network().state_dict()
-    missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
-    shapes = [k for k in wanted.keys() & tensors.keys() if wanted[k].shape != tensors[k].shape]
-    for problem, keys in (("lacks", missing), ("has the unknown", extra), ("has another shape of", sorted(shapes))):
-        if keys:
-            raise InputError(
-                f"{what} does not fit {teacher.config.architecture}: it {problem} {keys[0]} ({len(keys)} in all)."
-            )
+    if config.kind is TeacherKind.VARIATIONAL:
+        from kdlib.variational import bayesianize
+        from kdlib.variational.teacher import options_of
+
+        options = options_of(config)
+        if network is not None:
+            bayesianize(network, options)
+    elif config.kind is TeacherKind.LAPLACE:
+        from kdlib import laplace
+        from kdlib.laplace.teacher import options_of as posterior_of
+
+        posterior = posterior_of(config)
+        if network is not None:
+            laplace.check(posterior, network)
 
 
 def load(run: Run | str, hardware: Hardware | None = None) -> Teacher:
@@ -136,8 +165,6 @@ def restored(
     roles = record.get("parents", {}) if isinstance(config, TeacherConfig) else {}
     parents = tuple(load(roles[role], hardware) for role in sorted(roles, key=_order))
     making = Making(config, hardware, name, classes, shape, parents)
-    if kind in kinds.NETWORKS:
-        _strictly(making, tensors, name)
     teacher: Teacher = import_module(MODULES[kind]).restore(making, tensors)
     return teacher
 
@@ -150,6 +177,5 @@ def _order(role: str) -> tuple[int, str]:
 def remeasure(config: MeasureConfig, teacher: Teacher, dataset: Dataset, run: Run) -> None:
     """Measure a teacher that exists and write the measurement's run."""
     started = time.perf_counter()
-    samples = config.eval_samples or teacher.own_samples
-    metrics, predictions = evaluate(teacher, dataset, samples, config.seed)
-    runs.finish(run, metrics, predictions, notes={"eval_samples": samples}, started=started)
+    metrics, predictions, notes = evaluate(teacher, dataset, config.eval_samples, config.seed)
+    runs.finish(run, metrics, predictions, notes=notes, started=started)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.contract import Made, Making, Teacher, combine, outputs_on
+from kdlib.contract import Made, Making, Teacher, check_tensors, combine, outputs_on
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Temperatures between which the best one is sought."""
@@ -68,4 +68,5 @@ def fit(making: Making) -> Made:
 def restore(making: Making, tensors: Mapping[str, Tensor]) -> TemperatureScaled:
     """Return the parent at the kept temperature."""
     (parent,) = making.parents
+    check_tensors({"temperature": torch.Size()}, tensors, f"{making.name} is no temperature")
     return TemperatureScaled(parent, float(tensors["temperature"]), making.name)

@@ -110,6 +110,13 @@ def test_filling_draws_nothing_from_the_student_s_generator(tmp_path: Path) -> N
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_a_student_s_autocast_changes_no_answer(tmp_path: Path) -> None:
+    outside = answers(teacher(), tmp_path / "a").probs(batch(INDEX), 2.0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = answers(teacher(), tmp_path / "b").probs(batch(INDEX), 2.0)
+    assert torch.equal(inside, outside)
+
+
 @pytest.mark.parametrize("harm", [b"", b"no answers", None])
 def test_a_corrupt_file_is_computed_again(tmp_path: Path, harm: bytes | None) -> None:
     expected = answers(teacher(), tmp_path).probs(batch(INDEX), 1.0)

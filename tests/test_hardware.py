@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+
 import pytest
 import small
 import torch
@@ -80,6 +82,16 @@ def test_computing_sets_threads_and_sets_them_back() -> None:
     with pytest.raises(ZeroDivisionError), settings.computing():
         raise ZeroDivisionError
     assert torch.get_num_threads() == before
+
+
+def test_kept_memory_is_not_asked_for_again() -> None:
+    if not hardware.keep_memory():
+        pytest.skip("this C library always returns large blocks to the system")
+    torch.ones(48 * 2**18)  # 48 MB, more than glibc keeps by itself: 40 MB fit where they were
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(40 * 2**18)
+    faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+    assert faults < 40 * 2**20 / resource.getpagesize() / 10
 
 
 def test_autocast_is_on_for_bfloat16_alone() -> None:

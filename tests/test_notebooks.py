@@ -23,7 +23,7 @@ from kdlib.checkpoints import digest, read_tensors
 from kdlib.config import RunType, TeacherKind, fields, resolve
 from kdlib.sweeps import expand
 
-NAMES = ("teacher", "student")
+NAMES = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 SMALL: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1}
 NOTEBOOKS = sorted(paths.NOTEBOOKS.rglob("*.ipynb"))
 

@@ -122,7 +122,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(tmp_path: Path) -> None
 
     with pytest.raises(NotFinite) as stopped:
         training.fit(network, objective, config, small.DATASET, small.settings(), tmp_path, "me")
-    assert "is inf at step 4 (epoch 2): a smaller learning_rate than 0.0005 may help." in str(stopped.value)
+    assert "is inf at step 4 (epoch 2): a smaller learning_rate than 0.001 may help." in str(stopped.value)
 
 
 def test_no_checkpoint_is_poisoned(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_the_best_epoch_is_kept(tmp_path: Path) -> None:
 
 
 def test_history_has_a_row_a_step_and_validation_at_each_epoch_s_end(tmp_path: Path) -> None:
-    _, history = train(tmp_path, small.teacher())
+    _, history = train(tmp_path, small.teacher(schedule="cosine"))
     columns = history.columns()
     assert columns["step"] == [1, 2, 3, 4, 5, 6]
     assert columns["epoch"] == [0.5, 1, 1.5, 2, 2.5, 3]

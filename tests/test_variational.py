@@ -413,6 +413,26 @@ def test_cached_factors_follow_the_parameters(options: Options) -> None:
         assert torch.equal(sample_forward(other, x, 2, torch.Generator().manual_seed(1)), new)
 
 
+@pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD])
+@pytest.mark.parametrize("back_to_train", [True, False])
+def test_cached_factors_follow_a_fused_optimizer(optimizer: type, back_to_train: bool) -> None:
+    """Its steps raise no tensor's version: only the training pass before one tells that the factors will change."""
+    network = bayesian(SMALL).train()
+    x = torch.randn(4, 2, 6, 6)
+    sample_forward(network, x, 2)  # the factors are kept
+    step = optimizer(network.parameters(), lr=0.5, fused=True)
+    if back_to_train:
+        network.eval()
+        mean_forward(network, x)
+        network.train()
+    network(x).square().sum().backward()
+    step.step()
+    fresh = bayesian(SMALL)
+    fresh.load_state_dict(network.state_dict(), strict=True)
+    expected = sample_forward(fresh, x, 2, torch.Generator().manual_seed(1))
+    assert torch.equal(sample_forward(network, x, 2, torch.Generator().manual_seed(1)), expected)
+
+
 def test_a_bayesian_network_survives_pickling_by_torch() -> None:
     network, buffer = bayesian(SMALL), io.BytesIO()
     x = torch.randn(4, 2, 6, 6)

@@ -16,6 +16,8 @@ from torch.func import functional_call, vjp, vmap
 
 CHUNK_BYTES = 2**28
 """Bytes of the gradients of single images `(chunk, weights)` that are held at a time."""
+CHUNK_VALUES = 3 * 2**12
+"""Most values of the images of a chunk, about 4 of CIFAR's: vectorised convolutions of more take longer each."""
 
 
 def squared_gradients(model: torch.nn.Module, weights: dict[str, Tensor], x: Tensor) -> dict[str, Tensor]:
@@ -34,7 +36,8 @@ def squared_gradients(model: torch.nn.Module, weights: dict[str, Tensor], x: Ten
             total = [t + p * g.square() for t, g in zip(total, pull(unit), strict=True)]
         return tuple(total)
 
-    chunk = max(1, CHUNK_BYTES // (4 * sum(w.numel() for w in weights.values())))
+    chunk = min(CHUNK_BYTES // (4 * sum(w.numel() for w in weights.values())), CHUNK_VALUES // x[0].numel())
+    chunk = max(1, chunk)
     sums = [torch.zeros_like(w) for w in weights.values()]
     for part in torch.split(x, chunk):
         sums = [s + t.sum(0) for s, t in zip(sums, vmap(one)(part), strict=True)]

@@ -33,6 +33,9 @@ from kdlib.options import HessianStructure, Link, Predictive, SubsetOfWeights
 
 JACOBIAN_BYTES = 2**28
 """Bytes of a Jacobian `(n, classes, weights)`: batches are cut to fit."""
+JACOBIAN_ROWS = 64
+"""Most images times classes of a Jacobian of all the weights: time and memory grow with the square of it, since its
+convolutions become one with a group for each (a resnet8 with 100 classes took 12 GB and two minutes for 8 images)."""
 
 
 class _Loader:
@@ -138,7 +141,10 @@ class LibraryPosterior(Posterior):
             with full_precision(inputs), torch.no_grad():
                 mean, variance = la.functional_variance_fast(inputs)
                 return _independent(mean, variance, options, seed)
-        rows = max(1, JACOBIAN_BYTES // (4 * la.n_params * self.network.classes)) if linear else max(1, len(inputs))
+        rows = max(1, len(inputs))
+        if linear:
+            rows = max(1, JACOBIAN_BYTES // (4 * la.n_params * self.network.classes))
+            rows = rows if self._on_features else max(1, min(rows, JACOBIAN_ROWS // self.network.classes))
         out = []
         for part in torch.split(inputs, rows):
             with full_precision(part), _quiet_and_seeded(part.device, seed), torch.no_grad():

@@ -105,19 +105,19 @@ def check(options: Options, network: nn.Module) -> None:
     classes = head.get_parameter("weight").shape[0]
     if options.structure is HessianStructure.FULL and weights > FULL_LIMIT:
         raise InputError(
-            f"structure = 'full' with subset = {str(options.subset)!r} is refused for {weights:,} weights, whose "
-            f"Hessian alone would take {4 * weights**2 / 1e9:,.1f} GB: allowed are {FULL_LIMIT:,}; choose diag or kron."
+            f"hessian = 'full' with subset_of_weights = {str(options.subset)!r} is refused for {weights:,} weights, "
+            f"whose Hessian would take {4 * weights**2 / 1e9:,.1f} GB: allowed are {FULL_LIMIT:,}; choose diag or kron."
         )
     if last:
         return
     if options.predictive is Predictive.GLM and 4 * weights * classes > JACOBIAN_LIMIT:
         raise InputError(
-            f"predictive = 'glm' with subset = 'all' is refused for {weights:,} weights and {classes} classes, whose "
-            f"Jacobian would take {4e-9 * weights * classes:,.1f} GB an image: choose nn, or subset last_layer."
+            f"predictive = 'glm' with subset_of_weights = 'all' is refused for {weights:,} weights and {classes} "
+            f"classes, whose Jacobian would take {4e-9 * weights * classes:,.1f} GB an image: choose nn, or last_layer."
         )
     grouped = any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in network.modules())
     if options.structure is HessianStructure.KRON and grouped:
         raise InputError(
-            "structure = 'kron' with subset = 'all' is refused for a network with grouped convolutions, whose weights "
-            "have no such factors: choose diag or subset last_layer."
+            "hessian = 'kron' with subset_of_weights = 'all' is refused for a network with grouped convolutions, whose "
+            "weights have no such factors: choose diag, or last_layer."
         )

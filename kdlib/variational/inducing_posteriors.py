@@ -147,8 +147,8 @@ class Full(InducingWeights):
         super().__init__(start)
         if start.numel() > FULL_LIMIT:
             raise InputError(
-                f"posterior is full with {start.shape[0]} x {start.shape[1]} inducing weights in a layer, whose "
-                f"covariance has {start.numel() ** 2:,} numbers; inducing_rows x inducing_columns must be "
+                f"inducing_posterior = 'full' is refused for {start.shape[0]} x {start.shape[1]} inducing weights in a "
+                f"layer, whose covariance has {start.numel() ** 2:,} numbers; inducing_rows x inducing_columns must be "
                 f"at most {FULL_LIMIT}."
             )
         self.joint = Scaled(start.numel(), options.initial_sd, options.max_sd, start)

@@ -59,9 +59,7 @@ class Options:
                 raise InputError(f"{name} is {value}; it must be a finite number above 0.")
         capped = self.family is Family.INDUCING and self.max_sd is not None
         if capped and not self.initial_sd < (self.max_sd or 0) < math.inf:
-            raise InputError(
-                f"max_sd is {self.max_sd}; it must be above initial_sd ({self.initial_sd}), or None for no cap."
-            )
+            raise InputError(f"max_sd is {self.max_sd}; it must be above initial_sd, which is {self.initial_sd}.")
         if not 0 < self.lambda_initial < self.lambda_max <= 1:
             raise InputError(
                 f"lambda_initial is {self.lambda_initial} and lambda_max {self.lambda_max}; "

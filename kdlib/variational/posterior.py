@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -71,12 +71,19 @@ class Posterior(nn.Module, ABC, Generic[Factors]):
     def factors(self) -> Factors:
         """Return `compute_factors()`, kept without gradient until a parameter changes."""
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            if not torch.compiler.is_compiling():
+                self._cache = None  # a step may follow, and a fused optimiser's leaves no trace in the versions below
             return self.compute_factors()
-        # In-place changes (optimisers, load_state_dict) raise a tensor's version, replacement moves it.
+        # In-place changes (plain optimisers, load_state_dict) raise a tensor's version, replacement moves it.
         key = tuple((tensor.data_ptr(), tensor._version) for tensor in self.parameters())
         if self._cache is None or self._cache[0] != key:
             self._cache = (key, self.compute_factors())
         return self._cache[1]
+
+    def train(self, mode: bool = True) -> Self:
+        if mode:
+            self._cache = None  # as above
+        return super().train(mode)
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
         self._cache = None  # a move or a cast may reuse an address

@@ -44,11 +44,11 @@ def options_of(config: TeacherConfig) -> Options:
 
 
 def _bayesian(making: Making) -> models.Network:
-    """Return the config's network with a posterior over its weights, where and as this run computes."""
+    """Return the config's network with a posterior over its weights."""
     assert isinstance(making.config, TeacherConfig)
     network = making.network()
     bayesianize(network, options_of(making.config))
-    return making.placed(network)
+    return network
 
 
 def elbo(network: nn.Module, config: TeacherConfig, images: int) -> training.Objective:
@@ -70,7 +70,7 @@ def fit(making: Making) -> Made:
     """Train a posterior over the weights, one weight sample a step."""
     config, (dataset, run) = making.config, making.to_fit()
     assert isinstance(config, TeacherConfig)
-    network = _bayesian(making)
+    network = making.placed(_bayesian(making))
     images = len(plan_steps(config, dataset).rows)
     history = training.fit(
         network,
@@ -88,6 +88,5 @@ def fit(making: Making) -> Made:
 
 def restore(making: Making, tensors: Mapping[str, Tensor]) -> Variational:
     """Return the teacher with this posterior."""
-    network = _bayesian(making)
-    network.load_state_dict(tensors)
+    network = making.loaded(_bayesian(making), tensors)
     return Variational(network, making.hardware, making.name)

@@ -1,0 +1,216 @@
+"""The tables and sentences of the page on the distance to the Bayes class probabilities (BCPs). (No torch.)
+
+Differences are paired by seed, teacher − deterministic teacher: below zero is closer to the BCPs.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from kdlib.bcp_errors import PARTS
+from kdlib.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge, paired
+from kdlib.inference import gains, holm
+from kdlib.plots_bcp import TREATMENTS
+from kdlib.sections import Section, with_interval
+from kdlib.style import name_of
+
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
+
+    from kdlib.truths import Floats
+
+PLAIN, SCALED = TREATMENTS.values()
+
+
+def baseline_of(frame: pd.DataFrame) -> str | None:
+    """Return the first group of deterministic teachers, with which all others are compared, or None."""
+    plain = frame.loc[frame["teacher"] == "deterministic", "group"]
+    return None if plain.empty else str(plain.iloc[0])
+
+
+def differences(frame: pd.DataFrame, baseline: str) -> HTML:
+    """Return a table of paired differences from the baseline, with Holm's correction over its rows."""
+    columns = [(name, column) for name, column in TREATMENTS.items() if frame[column].notna().any()]
+    tables = {name: _gains(frame, column, baseline).set_index("group") for name, column in columns}
+    heads = "".join(f"<th>{name} (nats)</th><th>p, corrected</th>" for name in tables)
+    rows = []
+    for group in next(iter(tables.values())).index:
+        cells = [f"<th>{html.escape(name_of(group))}</th><td>{tables['as trained'].loc[group, 'n']}</td>"]
+        for table in tables.values():
+            row = table.loc[group] if group in table.index else None
+            cells.append("<td>–</td><td>–</td>" if row is None else f"<td>{_signed(row)}</td><td>{_p(row.p_holm)}</td>")
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    return table_of(f"<th>minus {html.escape(name_of(baseline))}</th><th>n</th>{heads}", rows)
+
+
+def closer(frame: pd.DataFrame, baseline: str) -> Markdown:
+    """Say which teachers are closer to the BCPs than the baseline, which are farther, and what is left open."""
+    lines = []
+    for name, column in TREATMENTS.items():
+        if not frame[column].notna().any():
+            continue
+        table = _gains(frame, column, baseline)
+        few = table["n"] < MINIMUM_PAIRS
+        sure = table["p_holm"] <= ALPHA
+        groups = {
+            "closer": table.loc[sure & (table["mean"] < 0), "group"],
+            "farther": table.loc[sure & (table["mean"] > 0), "group"],
+            "not told apart from it": table.loc[~sure & ~few, "group"],
+            f"left open, with fewer than {MINIMUM_PAIRS} pairs,": table.loc[few, "group"],
+        }
+        said = [f"{word} are {', '.join(map(name_of, found))}" for word, found in groups.items() if len(found)]
+        alike = name if column == PLAIN else "each at its best temperature"
+        lines.append(f"- Against {name_of(baseline)}, {alike}: {'; '.join(said)}.")
+    lines.append(f"\nPaired t tests over seeds with Holm's correction over the teachers, level {ALPHA:g}.")
+    return _markdown("\n".join(lines))
+
+
+def claims(frame: pd.DataFrame, baseline: str) -> HTML:
+    """Return the table of claims C3 and C14 on this dataset: effect, n, corrected p and verdict, and what is beside.
+
+    "Against scaled" compares the teacher as trained with the deterministic one at its best temperature.
+    """
+    table = {claim.id: claim for claim in CLAIMS}
+    of = {kind: _chosen(frame, kind) for kind in ("variational", "laplace", "mcmi")}
+    pairs = {"as trained": (PLAIN, PLAIN), "against scaled": (PLAIN, SCALED), "best temperature": (SCALED, SCALED)}
+    third, last = (
+        {
+            (kind, how): _effect(frame, of[kind], own, baseline, theirs)
+            for kind in kinds
+            for how, (own, theirs) in pairs.items()
+        }
+        for kinds in (("variational", "laplace"), ("mcmi",))
+    )
+    judged = judge(table["C3"], {kind: third[kind, "as trained"] for kind in ("variational", "laplace")})
+    verdicts = {(one.member, "as trained"): one for one in judged}
+    family = {how: last["mcmi", how] for how in ("as trained", "best temperature")}
+    verdicts |= {("mcmi", one.member): one for one in judge(table["C14"], family)}
+    rows = []
+    for claim, effects in (("C3", third), ("C14", last)):
+        for (kind, how), effect in effects.items():
+            one = verdicts.get((kind, how))
+            if one is None and effect is None:
+                continue
+            cells = [
+                "–" if effect is None else _signed(pd.Series(vars(effect))),
+                "–" if effect is None else str(effect.n),
+            ]
+            cells += [_p(one.p), str(one.verdict)] if one else ["–", "beside"]
+            texts = "".join(f"<td>{cell}</td>" for cell in [name_of(kind), how, *cells])
+            rows.append(f"<tr><th>{claim}</th>{texts}</tr>")
+    return table_of(
+        "<th></th><th>teacher</th><th>minus deterministic</th><th>KL (nats)</th><th>n</th><th>p</th><th>verdict</th>",
+        rows,
+    )
+
+
+def bootstrapped(answers: Mapping[str, Floats], draws: int = 1000) -> HTML:
+    """Return a table of the parts of one network's divergence a group, with 95 % bootstrap intervals over images.
+
+    Args:
+        answers: the parts of every test image, `(n, 4)` in nats, by group.
+        draws: how many resamples.
+    """
+    rows = []
+    for group, parts in answers.items():
+        cells = [f"<th>{html.escape(name_of(group))}</th>"]
+        for values in [*parts.T, parts.sum(axis=1)]:
+            middle, low, high = bootstrap(values, lambda drawn: float(drawn.mean()), draws=draws)
+            cells.append(f"<td>{middle:.2f} [{low:.2f}, {high:.2f}]</td>")
+        rows.append(f"<tr>{''.join(cells)}</tr>")
+    heads = "".join(f"<th>{part}</th>" for part in [*PARTS, "all"])
+    return table_of(f"<th></th>{heads}", rows)
+
+
+def nearest(part: Section, name: str, frame: pd.DataFrame) -> Markdown:
+    """Say in one line which teacher is nearest to the BCPs, as trained and at the best temperatures."""
+    said = []
+    baseline = baseline_of(frame)
+    for treatment, column in TREATMENTS.items():
+        if column not in frame or not frame[column].notna().any():
+            continue
+        best = str(frame.groupby("group")[column].mean().idxmin())
+        shown = [best] if baseline in (None, best) else [best, str(baseline)]
+        values = [
+            f"{name_of(group)} {with_interval(frame.loc[frame['group'] == group, column].dropna().tolist())}"
+            for group in shown
+        ]
+        said.append(f"{treatment}, {values[0]} is nearest" + (f" ({values[1]})" if len(values) > 1 else ""))
+    n = _number_of(frame.groupby("group")["seed"].nunique())
+    return _markdown(f"**{part.title}** ({name}; test KL(BCP ‖ teacher) in nats, n = {n}): {'; '.join(said)}.")
+
+
+def widest(table: pd.DataFrame) -> str:
+    """Say how wide the intervals over seeds are that a figure of means by class cannot show."""
+    spread = table.groupby(["group", "class"])["kl"].agg(["std", "count"])
+    n = _number_of(spread["count"])
+    if spread["count"].min() < 2:
+        return "One seed, so no interval."
+    from scipy.special import stdtrit
+
+    half = stdtrit(spread["count"] - 1, 0.975) * spread["std"] / np.sqrt(spread["count"])
+    return f"Half-widths of 95 % t intervals over n = {n} seeds: median {half.median():.2f}, widest {half.max():.2f}."
+
+
+def _gains(frame: pd.DataFrame, column: str, baseline: str) -> pd.DataFrame:
+    """Return paired differences; p values only of those with enough pairs, and Holm's correction over these."""
+    table = gains(frame, column, baseline, "group")
+    table.loc[table["n"] < MINIMUM_PAIRS, "p"] = math.nan
+    return table.assign(p_holm=holm(table["p"].to_numpy(np.float64)))
+
+
+def _number_of(counts: pd.Series[Any]) -> str:
+    """Write how many seeds the rows of a page have."""
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _chosen(frame: pd.DataFrame, kind: str) -> str | None:
+    """Return the group of a kind with the lowest validation NLL: settings are never chosen by the distance."""
+    rows = frame[frame["teacher"] == kind]
+    return None if rows.empty else str(rows.groupby("group")["val_nll"].mean().idxmin())
+
+
+def _effect(frame: pd.DataFrame, group: str | None, own: str, baseline: str, theirs: str) -> Effect | None:
+    """Return the paired difference of a group's column from a column of the baseline, or None without a pair."""
+    if group is None:
+        return None
+    sides = [
+        frame[frame["group"] == name].set_index("seed")[column] for name, column in ((group, own), (baseline, theirs))
+    ]
+    both = pd.concat(sides, axis=1, keys=["own", "theirs"]).dropna()
+    return paired(both["own"], both["theirs"]) if len(both) else None
+
+
+def _signed(row: pd.Series[Any]) -> str:
+    """Write a difference with half its interval."""
+    middle = f"{row['mean']:+.3f}".replace("-", "−")
+    return middle if math.isnan(row["high"]) else f"{middle} ± {(row['high'] - row['low']) / 2:.3f}"
+
+
+def _p(value: float) -> str:
+    return "–" if math.isnan(value) else ("&lt; 0.001" if value < 0.001 else f"{value:.3f}")
+
+
+def table_of(heads: str, rows: list[str]) -> HTML:
+    """Return a table from the HTML of its headings and rows; it scrolls by itself where it is too wide."""
+    from IPython.display import HTML
+
+    shown: HTML = HTML(  # type: ignore[no-untyped-call]
+        f'<div class="wide-table" tabindex="0"><table class="table"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+    return shown
+
+
+def _markdown(text: str) -> Markdown:
+    from IPython.display import Markdown
+
+    shown: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
+    return shown

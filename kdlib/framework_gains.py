@@ -1,0 +1,140 @@
+"""The frameworks page: what an MCMI teacher's students gain within each framework. (No torch.)
+
+A study's frameworks are its entries whose label begins with `frameworks`. Students of both teachers are compared at one
+training setting, in pairs of seeds.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kdlib.claims import CLAIMS, Judgement, judge, overall, paired
+from kdlib.config import Config, TrainingConfig
+from kdlib.plots import interval_dots
+from kdlib.sections import FRAMEWORKS, Section, with_interval
+from kdlib.style import name_of
+
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
+    from matplotlib.figure import Figure
+
+CLAIM = next(claim for claim in CLAIMS if claim.id == "C9")
+BASELINE, TREATED = CLAIM.baseline, "mcmi"
+FREE = ("teacher_label", "kd_weight", "temperature", "student_temperature", "framework_weight")
+"""Settings that are chosen for each framework and teacher, by mean validation accuracy."""
+
+
+def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the students that may be compared: one training setting each, a row a framework, teacher and seed.
+
+    Students of the entries for this page and those that differ from them in framework or teacher alone, of
+    deterministic and MCMI teachers; where there are several for a framework and kind of teacher, those of the setting
+    with the highest mean validation accuracy.
+    """
+    shared = [name for name in TrainingConfig.model_fields if name not in Config.model_fields and name in frame]
+    rows = frame[frame["teacher"].isin((BASELINE, TREATED))]
+    rows = rows.assign(setting=_texts(rows, shared))
+    own = rows["label"].astype(str).str.startswith(FRAMEWORKS) if "label" in rows else rows["framework"] != "kd"
+    own = own if own.any() else rows["framework"] != "kd"
+    for setting in dict.fromkeys(rows.loc[own, "setting"]):
+        part = rows[rows["setting"] == setting]
+        part = part.assign(free=_texts(part, FREE))
+        means = part.groupby(["framework", "teacher", "free"])["val_accuracy"].mean()
+        best = set(means.groupby(level=[0, 1]).idxmax())
+        keys = zip(part["framework"], part["teacher"], part["free"], strict=True)
+        part = part[[key in best for key in keys]]
+        order = {name: k for k, name in enumerate(CLAIM.treated)}
+        yield part.sort_values(
+            ["framework", "teacher", "seed"], key=lambda c: c.map(order) if c.name == "framework" else c
+        )
+
+
+def _texts(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Write what each row has in some columns, so that rows can be told apart by it."""
+    return [" ".join(map(str, values)) for values in rows.reindex(columns=list(names)).itertuples(index=False)]
+
+
+def gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return framework, seed and gain in test accuracy: MCMI's student minus the deterministic teacher's, by pairs."""
+    wide = rows.pivot(index=["framework", "seed"], columns="teacher", values="test_accuracy")
+    wide = wide.reindex(columns=[BASELINE, TREATED]).dropna()
+    out = (wide[TREATED] - wide[BASELINE]).rename("gain").reset_index()
+    order = [name for name in CLAIM.treated if name in set(out["framework"])]
+    return out.set_index("framework").loc[order].reset_index()
+
+
+def judged(rows: pd.DataFrame) -> list[Judgement]:
+    """Return claim C9's verdict on each framework that both teachers' students were trained in."""
+    table = gains(rows)
+    effects = {}
+    for name, part in table.groupby("framework", sort=False):
+        effects[str(name)] = paired(part["gain"], [0.0] * len(part))
+    return judge(CLAIM, effects)
+
+
+def verdicts(rows: pd.DataFrame) -> HTML:
+    """Return a table: for each framework both accuracies, the paired gain, n, corrected p and claim C9's verdict."""
+    from IPython.display import HTML
+
+    by = {one.member: one for one in judged(rows)}
+    lines = []
+    for name in dict.fromkeys(rows["framework"]):
+        part = rows[rows["framework"] == name]
+        both = [(100 * part.loc[part["teacher"] == kind, "test_accuracy"]).tolist() for kind in (BASELINE, TREATED)]
+        one, cells = by.get(str(name)), [with_interval(values) for values in both]
+        if one is None or one.effect is None:
+            cells += ["–", "–", "–", "not run"]
+        else:
+            p = "–" if math.isnan(one.p) else "&lt; 0.001" if one.p < 0.001 else f"{one.p:.3f}"
+            cells += [_points(one), str(one.effect.n), p, str(one.verdict)]
+        lines.append(f"<tr><th>{html.escape(name_of(name))}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
+    heads = "".join(
+        f"<th>{head}</th>" for head in ("", "deterministic (%)", "MCMI (%)", "gain (points)", "n", "p, corrected", "C9")
+    )
+    shown: HTML = HTML(  # type: ignore[no-untyped-call]
+        f'<div class="wide-table" tabindex="0"><table class="table"><thead><tr>{heads}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+    return shown
+
+
+def drawn(rows: pd.DataFrame) -> Figure:
+    """Draw the paired gains: a row a framework, a dot a pair of seeds, the strip of what would not matter."""
+    table = gains(rows)
+    figure = interval_dots(
+        table.assign(gain=100 * table["gain"]),
+        "gain",
+        "framework",
+        axis="gain of MCMI over deterministic:\ntest accuracy (points)",
+    )
+    (axes,) = figure.axes
+    axes.axvspan(-100 * CLAIM.smallest, 100 * CLAIM.smallest, color="#e4e4e4", zorder=0.5)
+    axes.axvline(0, color="#222222", linewidth=1.4)
+    return figure
+
+
+def short(part: Section, name: str, rows: pd.DataFrame) -> Markdown:
+    """Say in one line what the students of MCMI teachers gain in each framework, and what that says of claim C9."""
+    from IPython.display import Markdown
+
+    found = judged(rows)
+    said = ", ".join(f"{name_of(one.member)} {_points(one)}" for one in found)
+    n = min((one.effect.n for one in found if one.effect), default=0)
+    line: Markdown = Markdown(  # type: ignore[no-untyped-call]
+        f"**{part.title}** ({name}; gain of MCMI's students over the deterministic teacher's in test accuracy, points, "
+        f"n = {n}): {said or 'no pair'}. C9 over these {len(found)} frameworks: {overall(o.verdict for o in found)}."
+    )
+    return line
+
+
+def _points(one: Judgement) -> str:
+    """Write a gain in points with half its interval."""
+    assert one.effect is not None
+    middle = f"{100 * one.effect.mean:+.2f}".replace("-", "−")
+    half = 50 * (one.effect.high - one.effect.low)
+    return middle if math.isnan(half) else f"{middle} ± {half:.2f}"
