@@ -143,7 +143,8 @@ def effect(rows: pd.DataFrame) -> Effect | None:
     if found.empty:
         return None
     one = found.iloc[0]
-    return Effect(one["mean"], one["low"], one["high"], int(one["n"]), one["sd"], one["p"])
+    mean, low, high, sd, p = (float(one[name]) for name in ("mean", "low", "high", "sd", "p"))
+    return Effect(mean, low, high, int(one["n"]), sd, p)
 
 
 def finding(part: Section, where: str, rows: pd.DataFrame) -> Markdown | None:

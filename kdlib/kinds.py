@@ -57,7 +57,7 @@ STOCHASTIC = (TeacherKind.VARIATIONAL,)
 """Kinds for which a number of samples means anything."""
 
 
-def idle(kind: TeacherKind, family: Family, posterior_is_ensemble: bool, link_draws: bool) -> set[str]:
+def idle(kind: TeacherKind, family: Family | None, posterior_is_ensemble: bool, link_draws: bool) -> set[str]:
     """Return the parameters that mean nothing for a kind of teacher."""
     used = set(PARAMETERS.get(kind, ()))
     if kind in WITH_PARENT:

@@ -30,7 +30,7 @@ def mean_squared_error(logits: Tensor, labels: Tensor, on: MSEOn) -> Tensor:
 def loss_of(config: TeacherConfig) -> Loss:
     """Return the loss `(logits (n, classes), labels (n,)) -> scalar` of a kind."""
     if config.kind is TeacherKind.LABEL_SMOOTHING:
-        return partial(F.cross_entropy, label_smoothing=config.smoothing)
+        return partial(F.cross_entropy, label_smoothing=float(config.smoothing or 0))
     if config.kind is TeacherKind.MSE:
         return partial(mean_squared_error, on=config.mse_on)
     return F.cross_entropy

@@ -3,7 +3,7 @@
 `measure` for every network, `quick` for the validation of an epoch, `cmi_by_class`, `fidelity` for students.
 
 Everything is computed in float64 on the CPU from log-probabilities, so that a value does not depend on the
-device, and log-probabilities kept in float16 are normalised again before anything else. Nothing of torchmetrics is used:
+device, and log-probabilities kept in float16 are normalised again first. Nothing of torchmetrics is used:
 to import it costs every kernel a second or two, its `kl_divergence` takes the ratio of the probabilities, which
 underflows, and the calibration errors come from `kdlib.calibration`, because the
 reports need the same numbers without torch and torchmetrics puts confidences that round to 1 in float32 into

@@ -33,19 +33,25 @@ def map_grid(pictures: Floats, titles: Sequence[str], maps: Mapping[str, Floats]
 
     style()
     shown = dict(list(maps.items())[:MOST])
-    side = WIDTH / (len(shown) + 1.35)
-    figure = Figure(figsize=(WIDTH, side * len(pictures) + 0.55), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)  # type: ignore[union-attr,call-arg]
+    short = max(map(len, titles)) <= 2
+    width = min(WIDTH, 1.6 * (len(shown) + 1))
+    side = width / (len(shown) + 1.2)
+    figure = Figure(figsize=(width, (side + (0 if short else 0.25)) * len(pictures) + 0.55), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, wspace=0.02, hspace=0.02)  # type: ignore[union-attr,call-arg]
     panels = figure.subplots(len(pictures), 1 + len(shown), squeeze=False)
     grey = pictures if pictures.ndim == 3 else pictures @ np.array([0.299, 0.587, 0.114])
-    limits = {"cmap": "gray_r" if pictures.ndim == 3 else "gray", "vmin": grey.min(), "vmax": grey.max()}
+    low, high = np.percentile(grey, [1, 99])  # a single bright pixel would set the scale
+    limits = {"cmap": "gray_r" if pictures.ndim == 3 else "gray", "vmin": low, "vmax": high}
     # clear where the map is zero, so that the image stays visible under it
     colour = LinearSegmentedColormap.from_list("map", [(0.85, 0.2, 0.0, 0.0), (0.85, 0.2, 0.0, 0.85)])
     for k, (picture, *rest) in enumerate(panels):
         picture.imshow(pictures[k], **(limits if pictures.ndim == 3 else {}))
-        picture.set_ylabel(titles[k], rotation=0, ha="right", va="center")
+        if short:
+            picture.set_ylabel(titles[k], rotation=0, ha="right", va="center")
+        else:
+            picture.set_xlabel(titles[k].replace("_", " "), fontsize=11, labelpad=2)
         for axes, (heading, values) in zip(rest, shown.items(), strict=True):
-            axes.imshow(grey[k], **limits, alpha=0.75)
+            axes.imshow(grey[k], **limits, alpha=0.6)
             axes.imshow(values[k], cmap=colour, vmin=0, vmax=most)
             if k == 0:
                 axes.set_title(wrapped(heading), fontsize=12, loc="center")

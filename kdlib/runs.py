@@ -83,10 +83,11 @@ class Run:
         return read_tensors(self.path / "arrays.safetensors")[0]
 
     def history(self) -> pd.DataFrame:
-        """Return one row a training step; validation stands on the rows that end an epoch."""
+        """Return one row a training step, validation on the rows that end an epoch; none where nothing was trained."""
         import pandas as pd
 
-        return pd.read_parquet(self.path / "history.parquet")
+        file = self.path / "history.parquet"
+        return pd.read_parquet(file) if file.is_file() else pd.DataFrame()
 
 
 def names() -> list[str]:

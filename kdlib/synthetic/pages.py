@@ -77,7 +77,12 @@ def ways(frame: pd.DataFrame, key: str) -> Iterator[HTML]:
 
 
 def scaled(frame: pd.DataFrame, key: str) -> Iterator[HTML]:
-    """Return the figures of how things scale with noise and learning rate, of a sweep over learning rates."""
+    """Return the figures of how things scale with noise and learning rate, of each experiment among the runs."""
+    for number, (_, part) in enumerate(report.experiments(frame)):
+        yield from _scaled(part, f"{key}-{number}" if number else key)
+
+
+def _scaled(frame: pd.DataFrame, key: str) -> Iterator[HTML]:
     outcomes = report.outcomes(frame)
     if frame["learning_rate"].nunique() > 1 or outcomes["noise_share"].nunique() > 3:
         yield caption(

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kdlib.claims import CLAIMS, judge
+from kdlib.config import RunType, fields
 from kdlib.inference import Effect, mean_interval, paired, paired_relative
 from kdlib.style import name_of
 from kdlib.synthetic.measures import EXACT, GRADIENTS, QUALITY
@@ -18,6 +19,9 @@ from kdlib.synthetic.records import arrays
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
+
+VARYING = ("learning_rate", "device", "threads", "retrain")
+"""Parameters that may differ between the runs of one experiment."""
 
 PUBLISHED_RATE = 5e-4
 """The learning rate of the published experiment: claims are judged at the one nearest to it."""
@@ -110,6 +114,14 @@ def at_published_rate(table: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def experiments(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Return the parts of a table of runs that differ in nothing but the learning rate, each with its name."""
+    settings = [name for name in fields(RunType.SYNTHETIC) if name in frame and name not in VARYING]
+    names = ["label", *settings] if "label" in frame else settings
+    for _, part in frame.groupby(names, sort=False, dropna=False):
+        yield str(part["label"].iloc[0]) if "label" in part else "experiment", part
+
+
 def shown(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of the learning rate whose paths a page shows: the published, or a regression's highest."""
     if "layers" in table and (table["layers"] == 0).all():
@@ -189,10 +201,13 @@ def statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
             f"{found_slope.high:.2f}], 1 being in proportion"
         )
     wide = chosen.pivot(index="seed", columns="supervision", values="test_accuracy")
-    if {"one_hot", "exact_bcp"} <= set(wide):
-        gain = paired(wide["exact_bcp"], wide["one_hot"])
-        lines.append(f"exact BCPs gain {100 * gain.mean:.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}] points")
-    return _markdown(f"**{title}** ({name}, n = {len(wide)}): {'; '.join(lines)}.")
+    for other in ("one_hot", noisiest(chosen)):
+        if "exact_bcp" in wide and other in wide:
+            gain = paired(wide["exact_bcp"], wide[other])
+            ends = f"{100 * gain.mean:.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}]"
+            lines.append(f"accuracy of exact BCPs over {name_of(other)} {ends} points")
+    text = "; ".join(lines).replace("[-", "[−").replace(" -", " −")
+    return _markdown(f"**{title}** ({name_of(name)}, n = {len(wide)}): {text}.")
 
 
 def floor_statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
@@ -203,10 +218,11 @@ def floor_statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
         mean = rows[["distance", "expected", "learning_rate", "noise", "curvature"]].mean()
         neighbourhood = 2 * mean["learning_rate"] * mean["noise"] / mean["curvature"]
         parts.append(
-            f"{name_of(level)} {mean['distance']:.2g} (expected {mean['expected']:.2g}, bound {neighbourhood:.2g})"
+            f"{name_of(level)} {mean['distance']:.2g} (expected {mean['expected']:.2g}, "
+            f"the bound's neighbourhood {neighbourhood:.2g})"
         )
     n = chosen["seed"].nunique()
-    return _markdown(f"**{title}** ({name}, n = {n}; squared distance to the optimum): {'; '.join(parts)}.")
+    return _markdown(f"**{title}** ({name_of(name)}, n = {n}; squared distance to the optimum): {'; '.join(parts)}.")
 
 
 def _markdown(text: str) -> Markdown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,19 +29,21 @@ class Variational(Teacher):
 
 def options_of(config: TeacherConfig) -> Options:
     """Return the posterior's options that a config means."""
-    return Options(
-        family=config.family,
-        prior_scale=config.prior_scale,
-        initial_sd=config.initial_sd,
-        max_sd=config.max_sd,
-        inducing_rows=config.inducing_rows,
-        inducing_columns=config.inducing_columns,
-        whitened=config.whitened,
-        posterior=config.inducing_posterior,
-        members=config.posterior_members,
-        lambda_initial=config.lambda_initial,
-        lambda_max=config.lambda_max,
-    )
+    given: dict[str, Any] = {
+        "family": config.family,
+        "prior_scale": config.prior_scale,
+        "initial_sd": config.initial_sd,
+        "max_sd": config.max_sd,
+        "inducing_rows": config.inducing_rows,
+        "inducing_columns": config.inducing_columns,
+        "whitened": config.whitened,
+        "posterior": config.inducing_posterior,
+        "members": config.posterior_members,
+        "lambda_initial": config.lambda_initial,
+        "lambda_max": config.lambda_max,
+    }
+    # what means nothing for a family is None
+    return Options(**{name: value for name, value in given.items() if value is not None})
 
 
 def _bayesian(making: Making) -> models.Network:
@@ -56,11 +59,11 @@ def elbo(network: nn.Module, config: TeacherConfig, images: int) -> training.Obj
 
     κ is 0 for `ml_epochs`, rises over `annealing_epochs` and ends at `kl_weight`; it follows from the step alone.
     """
-    ml, annealing = config.ml_epochs or 0, config.annealing_epochs or 0
+    ml, annealing, weight = config.ml_epochs or 0, config.annealing_epochs or 0, config.kl_weight or 0.0
 
     def loss(batch: training.Batch) -> Tensor:
         nll = F.cross_entropy(network(batch.images).float(), batch.labels)
-        kappa = config.kl_weight * kl_weight(int(batch.progress), ml, annealing)
+        kappa = weight * kl_weight(int(batch.progress), ml, annealing)
         return nll + kappa / images * kl(network) if kappa else nll
 
     return loss
