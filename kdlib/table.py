@@ -111,23 +111,19 @@ def histories(frame: pd.DataFrame) -> pd.DataFrame:
     parts = []
     for _, one in frame.iterrows():
         name = str(one["run"])
-        file = paths.RECORDS
-        if one["source"] == "run":
-            part = runs.Run(name).history() if (runs.Run(name).path / "history.parquet").is_file() else None
-        else:
-            part = _recorded_history(name, file)
-        if part is not None:
+        part = runs.Run(name).history() if one["source"] == "run" else _recorded_history(name)
+        if len(part):
             more = {key: one.get(key) for key in ("run", "label", "teacher", "seed") if key in one}
             parts.append(part.drop(columns="run", errors="ignore").assign(**more))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
-def _recorded_history(name: str, folder: Path) -> pd.DataFrame | None:
-    for file in sorted(folder.glob("*/histories.parquet")):
+def _recorded_history(name: str) -> pd.DataFrame:
+    for file in sorted(paths.RECORDS.glob("*/histories.parquet")):
         found = pd.read_parquet(file, filters=[("run", "==", name)])
         if len(found):
             return found
-    return None
+    return pd.DataFrame()
 
 
 def keep(study: str) -> tuple[Path, int]:
