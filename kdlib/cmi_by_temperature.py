@@ -15,9 +15,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from kdlib import paths
-from kdlib.bcp_errors import tempered
 from kdlib.claims import CLAIMS, Effect, Judgement, judge, paired
 from kdlib.errors import InputError
+from kdlib.report.bcp_errors import tempered
 from kdlib.runs import Run
 
 GRID = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)

@@ -111,9 +111,10 @@ def summary(done: Sequence[Run]) -> pd.DataFrame:
 
 def curves(done: Sequence[Run]) -> HTML | None:
     """Return a figure of how runs trained, a line a group of seeds; nothing for runs that trained no network."""
-    from kdlib import plots, style
-    from kdlib.pages import caption
-    from kdlib.sections import named
+    from kdlib import plots
+    from kdlib.plots import style
+    from kdlib.report.pages import caption
+    from kdlib.report.sections import named
     from kdlib.table import histories, table
 
     frame = table(only=[run.name for run in done])

@@ -7,9 +7,10 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from kdlib import bcp_errors, metrics, temperature
-from kdlib.bcp_errors import PARTS, Part, best_temperature, divergence, error_parts, tempered
+from kdlib import metrics, temperature
 from kdlib.errors import InputError
+from kdlib.report import bcp_errors
+from kdlib.report.bcp_errors import PARTS, Part, best_temperature, divergence, error_parts, tempered
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(500, 6)) * 3

@@ -15,7 +15,7 @@ import torch
 from small import DATASET, GIVEN, network, settings
 from torch import Tensor, nn
 
-from kdlib import cam, cam_pages, cam_records, eigencam, runs
+from kdlib import cam, cam_records, eigencam, runs
 from kdlib.checkpoints import digest
 from kdlib.config import resolve
 from kdlib.contract import Teacher
@@ -24,6 +24,7 @@ from kdlib.ensembles import Ensemble
 from kdlib.errors import InputError
 from kdlib.execute import check, execute
 from kdlib.models import Network
+from kdlib.report import cam_pages
 from kdlib.table import table
 from kdlib.variational.bayesianize import bayesianize
 from kdlib.variational.options import Options

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from kdlib import cmi_by_temperature as sweeps
-from kdlib import paths, temperature_tables
-from kdlib.bcp_errors import tempered
+from kdlib import paths
 from kdlib.claims import Verdict
 from kdlib.errors import InputError
 from kdlib.metrics import measure
-from kdlib.plots_temperature import cmi_and_accuracy
-from kdlib.sections import sections
+from kdlib.plots.temperature import cmi_and_accuracy
+from kdlib.report import temperature_tables
+from kdlib.report.bcp_errors import tempered
+from kdlib.report.sections import sections
 from kdlib.table import keep, table
 
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from small import teacher
 
-from kdlib import costs, noise, truths
+from kdlib import costs
 from kdlib.execute import execute
-from kdlib.sections import named
+from kdlib.report import noise, truths
+from kdlib.report.sections import named
 from kdlib.table import table
 
 

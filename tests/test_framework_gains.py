@@ -7,9 +7,9 @@ import re
 import pandas as pd
 import pytest
 
-from kdlib import framework_gains
 from kdlib.claims import Verdict, paired
-from kdlib.sections import FRAMEWORKS, Section, sections
+from kdlib.report import framework_gains
+from kdlib.report.sections import FRAMEWORKS, Section, sections
 
 PLAIN, MCMI = "deterministic", "mcmi"
 

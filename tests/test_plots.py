@@ -12,9 +12,11 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from kdlib import inference, pages, plots
+from kdlib import plots
+from kdlib.claims import inference
 from kdlib.errors import InputError
-from kdlib.style import MARKS, axis_of, marks_of, name_of
+from kdlib.plots.style import MARKS, axis_of, marks_of, name_of
+from kdlib.report import pages
 
 TEACHERS = ("one_hot", "deterministic", "laplace", "variational", "exact_bcp")
 
@@ -196,7 +198,7 @@ def test_bytes_are_the_same_on_every_call_and_in_every_process(tmp_path: Path) -
     for vector in (True, False):
         assert pages.picture(figure, vector) == pages.picture(figure, vector)
     code = (
-        "import sys, pandas; from kdlib import pages, plots; "
+        "import sys, pandas; from kdlib import plots; from kdlib.report import pages; "
         f"data, _ = pages.picture(plots.paired_gains(pandas.read_csv({str(tmp_path / 'runs.csv')!r}))); "
         "sys.stdout.buffer.write(data)"
     )

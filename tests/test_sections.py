@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from kdlib import paths, studies
+from kdlib.claims.inference import mean_interval
 from kdlib.errors import InputError
-from kdlib.inference import mean_interval
-from kdlib.sections import Section, comparison, finding, named, nothing, present, sections, with_interval
+from kdlib.report.sections import Section, comparison, finding, named, nothing, present, sections, with_interval
 from kdlib.table import keep, table
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import NullFormatter
 
-from kdlib.inference import mean_interval
-from kdlib.style import Mark, axis_of, canvas, curve, handle, legend, marks_of, name_of
+from kdlib.claims.inference import mean_interval
+from kdlib.plots.style import Mark, axis_of, canvas, curve, handle, legend, marks_of, name_of
 from kdlib.synthetic.report import bound, expected_floor
 
 if TYPE_CHECKING:

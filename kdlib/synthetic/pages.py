@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.pages import caption
+from kdlib.plots.style import name_of
+from kdlib.report.pages import caption
+from kdlib.report.sections import comparison
 from kdlib.runs import Run
-from kdlib.sections import comparison
-from kdlib.style import name_of
 from kdlib.synthetic import figures, report
 from kdlib.table import table
 

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kdlib.claims import CLAIMS, judge
+from kdlib.claims.inference import Effect, mean_interval, paired, paired_relative
 from kdlib.config import RunType, fields
-from kdlib.inference import Effect, mean_interval, paired, paired_relative
-from kdlib.style import name_of
+from kdlib.plots.style import name_of
 from kdlib.synthetic.measures import EXACT, GRADIENTS, QUALITY
 from kdlib.synthetic.problem import levels
 from kdlib.synthetic.records import arrays

@@ -1,7 +1,7 @@
 """The figures of the book; each takes a table and returns a matplotlib Figure. (No torch.)
 
 Tables are the table of runs (a row a finished run) or histories (a row a step). Intervals are 95 % Student t
-over seeds, and n is written wherever they are drawn. How things look is decided in `kdlib.style`.
+over seeds, and n is written wherever they are drawn. How things look is decided in `kdlib.plots.style`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from kdlib.calibration import Binning, top
 from kdlib.calibration import reliability as binned
 from kdlib.errors import InputError
-from kdlib.style import above, axis_of, canvas, curve, dots, handle, legend, marks_of, name_of
+from kdlib.plots.style import above, axis_of, canvas, curve, dots, handle, legend, marks_of, name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ def interval_dots(
         value: the column to draw.
         label: the column whose values are rows, in order of appearance.
         group: a column whose values stand below each other within a row, if any.
-        axis: the axis label with its unit; measures that `kdlib.style` knows need none.
+        axis: the axis label with its unit; measures that `kdlib.plots.style` knows need none.
 
     Raises:
         InputError: no rows, two rows for one seed, or a value without a known unit.
@@ -126,7 +126,7 @@ def paired_gains(
         by: the column of groups.
         on: the columns that make a pair.
         smallest: the smallest effect of interest in the column's own unit, drawn as a shaded strip.
-        axis: the axis label with its unit; measures that `kdlib.style` knows need none.
+        axis: the axis label with its unit; measures that `kdlib.plots.style` knows need none.
 
     Raises:
         InputError: no rows, no baseline, or two rows for one pair.

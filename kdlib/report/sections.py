@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from kdlib import noise, studies
+from kdlib import studies
+from kdlib.claims.inference import mean_interval
 from kdlib.config import RunType
 from kdlib.errors import InputError
-from kdlib.inference import mean_interval
 from kdlib.notebook import given_names
-from kdlib.style import axis_of, name_of
+from kdlib.plots.style import axis_of, name_of
+from kdlib.report import noise
 from kdlib.table import table
 
 if TYPE_CHECKING:

@@ -28,8 +28,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from kdlib.claims_table import CLAIMS, Claim, Direction
-from kdlib.inference import (
+from kdlib.claims.inference import (
     Effect,
     bootstrap,
     gains,
@@ -39,6 +38,7 @@ from kdlib.inference import (
     paired_relative,
     seeds_needed,
 )
+from kdlib.claims.table import CLAIMS, Claim, Direction
 
 __all__ = [
     "ALPHA",

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from kdlib.cam_records import Arrays, arrays_of
 from kdlib.claims import CLAIMS, Verdict, judge
-from kdlib.inference import Effect, gains
-from kdlib.pages import caption
-from kdlib.plots_cam import map_grid
+from kdlib.claims.inference import Effect, gains
+from kdlib.plots.cam import map_grid
+from kdlib.plots.style import axis_of, name_of
+from kdlib.report.pages import caption
+from kdlib.report.sections import Section, with_interval
 from kdlib.runs import Run
-from kdlib.sections import Section, with_interval
-from kdlib.style import axis_of, name_of
 from kdlib.table import table
 
 if TYPE_CHECKING:

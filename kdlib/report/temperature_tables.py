@@ -10,8 +10,8 @@ import pandas as pd
 
 from kdlib import cmi_by_temperature as sweeps
 from kdlib.claims import MINIMUM_PAIRS
-from kdlib.sections import Section, with_interval
-from kdlib.style import axis_of, name_of
+from kdlib.plots.style import axis_of, name_of
+from kdlib.report.sections import Section, with_interval
 from kdlib.table import table
 
 if TYPE_CHECKING:

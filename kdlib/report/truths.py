@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.bcp_errors import PARTS, best_temperature, divergence, error_parts, tempered
 from kdlib.errors import InputError
+from kdlib.report.bcp_errors import PARTS, best_temperature, divergence, error_parts, tempered
 from kdlib.runs import Run
 
 if TYPE_CHECKING:

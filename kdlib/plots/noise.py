@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdlib.bcp_errors import PARTS
-from kdlib.plots_bcp import FILLS, legend_of_parts
-from kdlib.style import axis_of, canvas, curve, handle, marks_of, name_of
+from kdlib.plots.bcp import FILLS, legend_of_parts
+from kdlib.plots.style import axis_of, canvas, curve, handle, marks_of, name_of
+from kdlib.report.bcp_errors import PARTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ def noise_sweep(rows: pd.DataFrame) -> Figure:
     """Draw accuracy, divergence and its parts against the pixel noise; lines are means over seeds, bands t intervals.
 
     Args:
-        rows: from `kdlib.noise.sweeps`: a row a run.
+        rows: from `kdlib.report.noise.sweeps`: a row a run.
     """
     figure, panels = canvas(9.6, 3, sharex=True)
     who = list(dict.fromkeys(rows["who"]))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdlib.errors import InputError
-from kdlib.style import canvas, dots, marks_of, name_of
+from kdlib.plots.style import canvas, dots, marks_of, name_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from kdlib.bcp_errors import PARTS
 from kdlib.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge, paired
-from kdlib.inference import gains, holm
-from kdlib.plots_bcp import TREATMENTS
-from kdlib.sections import Section, with_interval
-from kdlib.style import name_of
+from kdlib.claims.inference import gains, holm
+from kdlib.plots.bcp import TREATMENTS
+from kdlib.plots.style import name_of
+from kdlib.report.bcp_errors import PARTS
+from kdlib.report.sections import Section, with_interval
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
 
-    from kdlib.truths import Floats
+    from kdlib.report.truths import Floats
 
 PLAIN, SCALED = TREATMENTS.values()
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdlib.bcp_errors import PARTS, Part
 from kdlib.calibration import reliability, top
+from kdlib.claims.inference import mean_interval
 from kdlib.errors import InputError
-from kdlib.inference import mean_interval
-from kdlib.style import WIDTH, above, canvas, dots, handle, legend, marks_of, name_of, style, wrapped
+from kdlib.plots.style import WIDTH, above, canvas, dots, handle, legend, marks_of, name_of, style, wrapped
+from kdlib.report.bcp_errors import PARTS, Part
 
 if TYPE_CHECKING:
     import pandas as pd

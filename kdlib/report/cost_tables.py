@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.bcp_tables import table_of
 from kdlib.claims import mean_interval, paired_relative
-from kdlib.plots_cost import TIMES
-from kdlib.sections import Section
-from kdlib.style import name_of
+from kdlib.plots.cost import TIMES
+from kdlib.plots.style import name_of
+from kdlib.report.bcp_tables import table_of
+from kdlib.report.sections import Section
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kdlib.claims.inference import mean_interval
 from kdlib.errors import InputError
-from kdlib.inference import mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from kdlib.bcp_errors import PARTS
-from kdlib.truths import answers_of, parts_of, truth_of
+from kdlib.report.bcp_errors import PARTS
+from kdlib.report.truths import answers_of, parts_of, truth_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ import pandas as pd
 from kdlib.claims import CLAIMS, Judgement, judge, overall, paired
 from kdlib.config import Config, TrainingConfig
 from kdlib.plots import interval_dots
-from kdlib.sections import FRAMEWORKS, Section, with_interval
-from kdlib.style import name_of
+from kdlib.plots.style import name_of
+from kdlib.report.sections import FRAMEWORKS, Section, with_interval
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
