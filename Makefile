@@ -11,7 +11,7 @@ book: .venv/installed
 	$(BIN)/python -m kdlib book
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest  # one thread: small work on many threads only waits
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks

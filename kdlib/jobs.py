@@ -121,7 +121,8 @@ def stale(study: studies.Study, runs_per_job: int) -> list[str]:
 def sources_of_pages() -> list[str]:
     """Return the files, besides runs, that a page is made of: when one changes, the page is made again."""
     library = paths.ROOT / "kdlib"
-    code = [path for part in ("claims", "plots", "report", "synthetic") for path in sorted((library / part).glob("*.py"))]
+    parts = ("claims", "plots", "report", "synthetic")
+    code = [path for part in parts for path in sorted((library / part).glob("*.py"))]
     code += [library / f"{name}.py" for name in ("calibration", "cmi_by_temperature", "table")]
     return [str(path) for path in [*code, *sorted(paths.RECORDS.glob("*/runs.jsonl"))]]
 
