@@ -18,7 +18,7 @@ from kdlib.errors import InputError
 from kdlib.hardware import Hardware
 from kdlib.runs import Run
 from kdlib.schedule import plan_steps
-from kdlib.training import History
+from kdlib.training import History, Objective, fit
 
 
 def combine(outputs: Tensor, temperature: float = 1.0) -> Tensor:
@@ -125,6 +125,11 @@ class Making:
         """Return the data and the run of a teacher that is being made."""
         assert self.dataset is not None and self.run is not None
         return self.dataset, self.run
+
+    def train(self, trained: nn.Module, objective: Objective, **more: Any) -> History:
+        """Train a module as the config says, from the run's newest checkpoint; `more` goes to `training.fit`."""
+        dataset, run = self.to_fit()
+        return fit(trained, objective, self.config, dataset, self.hardware, run.checkpoints, run.name, **more)
 
 
 def check_tensors(wanted: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], what: str) -> None:

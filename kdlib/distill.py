@@ -107,7 +107,7 @@ def fit(
     """Distil a student and write its run; return its network."""
     started = time.perf_counter()
     seed_everything(config.seed)
-    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, dataset=dataset)
+    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, dataset=dataset, run=run)
     network = making.network()
     making.placed(network)
     teach = supervision(config, dataset, teacher, hardware, parent)
@@ -115,10 +115,7 @@ def fit(
     trained: nn.Module = network
     if auxiliary is not None:
         trained = nn.ModuleDict({"network": network, "auxiliary": hardware.place(auxiliary)})
-    history = training.fit(
-        trained, objective(network, config, teach, auxiliary), config, dataset, hardware, run.checkpoints,
-        identity=run.name, forward=network, label=run.name,
-    )  # fmt: skip
+    history = making.train(trained, objective(network, config, teach, auxiliary), forward=network)
     student = Teacher(network, hardware, run.name)
     metrics, predictions, notes = evaluate(student, dataset)
     notes |= {"training_seconds": history.seconds, "best_epoch": history.best_epoch}

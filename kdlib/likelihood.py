@@ -8,7 +8,6 @@ from functools import partial
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib import training
 from kdlib.config import TeacherConfig, TeacherKind
 from kdlib.contract import Made, Making, Teacher
 from kdlib.options import MSEOn
@@ -38,19 +37,10 @@ def loss_of(config: TeacherConfig) -> Loss:
 
 def fit(making: Making) -> Made:
     """Train a network on the labels, from the run's newest checkpoint if there is one."""
-    config, (dataset, run) = making.config, making.to_fit()
+    config = making.config
     assert isinstance(config, TeacherConfig)
     network, loss = making.placed(making.network()), loss_of(config)
-    history = training.fit(
-        network,
-        lambda batch: loss(network(batch.images), batch.labels),
-        config,
-        dataset,
-        making.hardware,
-        run.checkpoints,
-        identity=run.name,
-        label=run.name,
-    )
+    history = making.train(network, lambda batch: loss(network(batch.images), batch.labels))
     # the best epoch is what an early-stopped teacher is made of
     best = {"best.safetensors": history.best} if config.kind is TeacherKind.DETERMINISTIC else {}
     return Made(Teacher(network, making.hardware, making.name), network.state_dict(), history, files=best)

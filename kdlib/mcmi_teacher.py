@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kdlib import training
 from kdlib.config import TeacherConfig
 from kdlib.contract import Images, Made, Making, Teacher
 from kdlib.likelihood import restore
@@ -13,7 +12,7 @@ __all__ = ["fit", "restore"]
 
 def fit(making: Making) -> Made:
     """Fine-tune the parent's network, from the run's newest checkpoint if there is one."""
-    config, (dataset, run) = making.config, making.to_fit()
+    config, (dataset, _) = making.config, making.to_fit()
     assert isinstance(config, TeacherConfig)
     (parent,) = making.parents
     network = making.network()
@@ -27,16 +26,5 @@ def fit(making: Making) -> Made:
         config.centroids,
         autocast=making.hardware.autocast,
     )
-    history = training.fit(
-        objective,
-        objective,
-        config,
-        dataset,
-        making.hardware,
-        run.checkpoints,
-        identity=run.name,
-        forward=network,
-        start_epoch=objective.start_epoch,
-        label=run.name,
-    )
+    history = making.train(objective, objective, forward=network, start_epoch=objective.start_epoch)
     return Made(Teacher(network, making.hardware, making.name), network.state_dict(), history)

@@ -155,7 +155,6 @@ def fit(
     identity: str,
     forward: Callable[[Tensor], Tensor] | None = None,
     start_epoch: Callable[[int], None] | None = None,
-    label: str = "training",
 ) -> History:
     """Train a module's parameters by steps on `objective(batch)`, from the newest checkpoint if there is one.
 
@@ -179,7 +178,7 @@ def fit(
     saved, wait = time.perf_counter(), SAVE_EVERY
     order, number = steps.rows, -1
     trained.train()
-    bar = progress.bar(steps.total, loop.step, label)
+    bar = progress.bar(steps.total, loop.step, identity)
     with memory_sentence(steps.batch_size), interruptible() as asked:
         while loop.step < steps.total:
             if loop.step % steps.per_epoch == 0 and start_epoch is not None:

@@ -71,20 +71,11 @@ def elbo(network: nn.Module, config: TeacherConfig, images: int) -> training.Obj
 
 def fit(making: Making) -> Made:
     """Train a posterior over the weights, one weight sample a step."""
-    config, (dataset, run) = making.config, making.to_fit()
+    config, (dataset, _) = making.config, making.to_fit()
     assert isinstance(config, TeacherConfig)
     network = making.placed(_bayesian(making))
     images = len(plan_steps(config, dataset).rows)
-    history = training.fit(
-        network,
-        elbo(network, config, images),
-        config,
-        dataset,
-        making.hardware,
-        run.checkpoints,
-        identity=run.name,
-        label=run.name,
-    )
+    history = making.train(network, elbo(network, config, images))
     return Made(Variational(network, making.hardware, making.name), network.state_dict(), history,
                 {"kl": float(kl(network))})  # fmt: skip
 
