@@ -31,8 +31,8 @@ def title(label: str, frame: pd.DataFrame) -> HTML:
     from IPython.display import HTML
 
     one = frame.iloc[0]
-    network = f"{one['layers']} hidden layers of {one['width']}" if one["layers"] else "softmax regression"
-    text = f"{name_of(label)}: {network}, {one['steps']:,} steps at learning rate {one['learning_rate']:g}"
+    network = f"{one['layers']:.0f} hidden layers of {one['width']:.0f}" if one["layers"] else "softmax regression"
+    text = f"{name_of(label)}: {network}, {one['steps']:,.0f} steps at learning rate {one['learning_rate']:g}"
     shown: HTML = HTML(f"<h3>{html.escape(text)}</h3>")  # type: ignore[no-untyped-call]
     return shown
 

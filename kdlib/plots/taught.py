@@ -1,0 +1,42 @@
+"""A figure of students' accuracy against what their teachers say of the training images. (No torch.)"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdlib.claims.inference import mean_interval
+from kdlib.errors import InputError
+from kdlib.plots.style import axis_of, canvas, handle, legend, marks_of, name_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+def against(frame: pd.DataFrame, columns: tuple[str, ...], value: str = "test_accuracy", by: str = "group") -> Figure:
+    """Draw a panel a column: the mean of `value` against the mean of the column, a mark a group, bars 95 % t intervals.
+
+    Args:
+        frame: one row a student, with `columns`, `value` and `by`.
+
+    Raises:
+        InputError: no rows.
+    """
+    if frame.empty:
+        raise InputError("the table has no rows; a figure needs at least one finished run.")
+    groups = frame[by].value_counts(sort=False)
+    marks = marks_of(groups.index)
+    figure, panels = canvas(3.4 * len(columns) + 1.2, len(columns))
+    text, height = axis_of(value)
+    for axes, column in zip(panels, columns, strict=True):
+        label, width = axis_of(column)
+        for group, rows in frame.groupby(by, sort=False):
+            mark = marks[str(group)]
+            x, y = mean_interval(rows[column] * width), mean_interval(rows[value] * height)
+            if x.n > 1:
+                across, along = [[x.mean - x.low], [x.high - x.mean]], [[y.mean - y.low], [y.high - y.mean]]
+                axes.errorbar(x.mean, y.mean, along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
+            axes.plot(x.mean, y.mean, mark.marker, color=mark.color, markersize=10, mec="white", zorder=4)
+        axes.set(xlabel=label, ylabel=f"student: {text}")
+    legend(figure, [handle(marks[str(group)], f"{name_of(group)} (n = {n})") for group, n in groups.items()])
+    return figure
