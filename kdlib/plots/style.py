@@ -165,24 +165,33 @@ def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
     """Return a mark for each label, all different: its kind's own, else one that is free.
 
     A label such as `laplace_full` takes the mark of the kind that it begins with, if no other label has.
-    Where no label has to do with a kind (temperatures, fractions), colours go from dark to light in order.
-
-    Raises:
-        InputError: more labels than marks.
+    Where no label has to do with a kind (temperatures, fractions), colours go from dark to light in order. More
+    labels than there are marks begin them again, paler.
     """
     wanted = list(dict.fromkeys(map(str, labels)))
     if not any(label.startswith(tuple(MARKS)) for label in wanted):
         return _ordered(wanted)
     given = {label: MARKS[label] for label in wanted if label in MARKS}
+    taken: set[Mark] = set(given.values())
+    pale = 0
     for label in sorted(label for label in wanted if label not in MARKS):  # the same in every figure of a page
-        free = [kind for kind, mark in MARKS.items() if mark not in given.values()]
-        if not free:
-            raise InputError(f"{len(wanted)} labels in one figure; at most {len(MARKS)} can be told apart.")
+        free = [kind for kind, mark in MARKS.items() if mark not in taken]
+        if not free:  # every mark again, paler: rows and legends still name them
+            pale, taken = pale + 1, set()
+            free = list(MARKS)
         own = [kind for kind in free if label.startswith(kind)]
         # A label of no kind takes a kind's mark last of all from the floor and the ceiling.
         chosen = own[0] if own else (free[2:] or free)[0] if free[:2] == ["one_hot", "exact_bcp"] else free[-1]
-        given[label] = MARKS[chosen]
+        taken.add(MARKS[chosen])
+        given[label] = paler(MARKS[chosen], pale)
     return given
+
+
+def paler(mark: Mark, times: int) -> Mark:
+    """Return a mark whose colour is mixed with white, by half at each time, at most twice."""
+    share = 0.5 ** min(times, 2)
+    parts = (int(mark.color[i : i + 2], 16) for i in (1, 3, 5))
+    return replace(mark, color="#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts))
 
 
 def _ordered(labels: Sequence[str]) -> dict[str, Mark]:
