@@ -11,6 +11,12 @@ import pytest
 from kdlib import jobs, paths, studies
 
 
+@pytest.fixture(autouse=True)
+def no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no test read the measured results that git keeps."""
+    monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """Return the folder with the real CIFAR files, or skip where there is none."""

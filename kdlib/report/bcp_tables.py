@@ -34,9 +34,14 @@ def baseline_of(frame: pd.DataFrame) -> str | None:
     return None if plain.empty else str(plain.iloc[0])
 
 
+def _has(frame: pd.DataFrame, column: str) -> bool:
+    """Say whether a table has numbers in a column; kept records have no tempered ones."""
+    return column in frame and bool(frame[column].notna().any())
+
+
 def differences(frame: pd.DataFrame, baseline: str) -> HTML:
     """Return a table of paired differences from the baseline, with Holm's correction over its rows."""
-    columns = [(name, column) for name, column in TREATMENTS.items() if frame[column].notna().any()]
+    columns = [(name, column) for name, column in TREATMENTS.items() if _has(frame, column)]
     tables = {name: _gains(frame, column, baseline).set_index("group") for name, column in columns}
     heads = "".join(f"<th>{name} (nats)</th><th>p, corrected</th>" for name in tables)
     rows = []
@@ -53,7 +58,7 @@ def closer(frame: pd.DataFrame, baseline: str) -> Markdown:
     """Say which teachers are closer to the BCPs than the baseline, which are farther, and what is left open."""
     lines = []
     for name, column in TREATMENTS.items():
-        if not frame[column].notna().any():
+        if not _has(frame, column):
             continue
         table = _gains(frame, column, baseline)
         few = table["n"] < MINIMUM_PAIRS
@@ -77,6 +82,8 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
     "Against scaled" compares the teacher as trained with the deterministic one at its best temperature.
     """
     table = {claim.id: claim for claim in CLAIMS}
+    if SCALED not in frame:
+        frame = frame.assign(**{SCALED: float("nan")})
     of = {kind: _chosen(frame, kind) for kind in ("variational", "laplace", "mcmi")}
     pairs = {"as trained": (PLAIN, PLAIN), "against scaled": (PLAIN, SCALED), "best temperature": (SCALED, SCALED)}
     third, last = (
