@@ -26,7 +26,7 @@ def noise_sweep(rows: pd.DataFrame) -> Figure:
     figure, panels = canvas(9.6, 3, sharex=True)
     who = list(dict.fromkeys(rows["who"]))
     marks = marks_of(name.split()[0] for name in who)
-    for axes, measure in zip(panels, ("test_accuracy", "test_kl_to_bcp"), strict=False):
+    for axes, measure in zip(panels[:2], ("test_accuracy", "test_kl_to_bcp"), strict=True):
         label, factor = axis_of(measure)
         for name in who:
             wide = rows[rows["who"] == name].pivot(index="noise", columns="seed", values=measure).mul(factor)

@@ -144,10 +144,12 @@ class Experiment:
         arrays = {name: self.by_supervision(values) for name, values in self.recorded.items()}
         arrays["step"] = torch.arange(arrays["nll"].shape[2]) * self.config.validate_every
         tested = self.paths.map(functools.partial(self._quality, points=self.test))
-        arrays |= {f"test_{name}": self.by_supervision(v) for name, v in zip(QUALITY, tested, strict=False)}
+        arrays |= {
+            f"test_{name}": self.by_supervision(v) for name, v in zip(QUALITY, tested[: len(QUALITY)], strict=True)
+        }
         for prefix, seen in (("", self.validation), ("test_", self.test)):
             best = measures.quality(seen.bcp.clamp_min(torch.finfo().tiny).log(), seen)
-            arrays |= {f"bayes_{prefix}{name}": v for name, v in zip(QUALITY[:2], best, strict=False)}
+            arrays |= {f"bayes_{prefix}{name}": v for name, v in zip(QUALITY[:2], best[:2], strict=True)}
         if self.config.layers == 0:
             seeds = torch.arange(len(self.targets), device=self.targets.device) % len(self.seeds)
             told = constants(self.train.points[seeds], self.targets, self.train.bcp[seeds])

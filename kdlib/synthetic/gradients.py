@@ -26,7 +26,7 @@ def spread(layers: Sequence[Tensor], activations: Sequence[Tensor], errors: Tens
     """
     n = errors.shape[1]
     squares, middle = torch.zeros_like(errors[:, :, 0]), torch.zeros_like(errors[:, 0, 0])
-    for inputs, delta in zip(activations, backward(layers, activations, errors), strict=False):
+    for inputs, delta in zip(activations, backward(layers, activations, errors), strict=True):
         squares += (inputs.square().sum(2) + 1) * delta.square().sum(2)
         middle += torch.bmm(inputs.transpose(1, 2), delta).div_(n).square().sum((1, 2))
         middle += delta.mean(1).square().sum(1)
