@@ -13,10 +13,10 @@ from kdlib import frameworks, runs, training
 from kdlib.answers import Answers
 from kdlib.config import Augmentation, Framework, StudentConfig
 from kdlib.contract import Making, Teacher
-from kdlib.data import Dataset
+from kdlib.data import Dataset, resolve_classes
 from kdlib.frameworks.decoupled import dkd_loss
 from kdlib.hardware import Hardware, seed_everything
-from kdlib.metrics import fidelity
+from kdlib.metrics import fidelity, omission
 from kdlib.models import Network
 from kdlib.runs import Run
 from kdlib.schedule import plan_steps
@@ -120,6 +120,11 @@ def fit(
     metrics, predictions, notes = evaluate(student, dataset)
     notes |= {"training_seconds": history.seconds, "best_epoch": history.best_epoch}
     metrics |= _fidelity(config, dataset, predictions, teacher)
+    omitted = resolve_classes(config.omit_classes, dataset.classes)
+    if omitted:
+        for part, split in (("val", dataset.val), ("test", dataset.test)):
+            found = omission(predictions[part].float(), split.labels, omitted)
+            metrics |= {f"{part}_{name}": value for name, value in found.items()}
     runs.finish(run, metrics, predictions, network.state_dict(), history.columns(), notes, started)
     return network
 

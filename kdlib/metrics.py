@@ -1,6 +1,7 @@
 """Measures of a network's class probabilities: generalisation, calibration, distance to the BCPs, fidelity.
 
-`measure` for every network, `quick` for the validation of an epoch, `cmi_by_class`, `fidelity` for students.
+`measure` for every network, `quick` for the validation of an epoch, `cmi_by_class`, `fidelity` for students,
+`omission` and `confusion` for those that learn from some classes only.
 
 Everything is computed in float64 on the CPU from log-probabilities, so that a value does not depend on the
 device, and log-probabilities kept in float16 are normalised again first. Nothing of torchmetrics is used:
@@ -11,6 +12,8 @@ a sixteenth bin of their own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -134,6 +137,40 @@ def fidelity(student_log_probs: Tensor, teacher_log_probs: Tensor) -> dict[str, 
         "agreement": float(same.double().mean()),
         "kl_to_teacher": float(_kl(teacher.exp(), student).mean()),
     }
+
+
+def omission(log_probs: Tensor, labels: Tensor, omitted: Sequence[int]) -> dict[str, float]:
+    """Measure how often the images of classes that training left out, and of those that it kept, are named right.
+
+    `omitted_accuracy` and `kept_accuracy` are shares of the images of those classes; the guess is free to be any
+    class. Where one side has no image its measure is left out.
+
+    Args:
+        log_probs: `(n, classes)` log-probabilities.
+        labels: `(n,)` integers.
+        omitted: the classes left out.
+
+    Source: Ye et al. 2024, zero-shot distillation.
+    """
+    log_p, labels = _normalised(log_probs), labels.detach().cpu().long()
+    _check(log_p, labels)
+    right = log_p.argmax(dim=1) == labels
+    out = torch.isin(labels, torch.tensor(list(omitted), dtype=torch.long))
+    sides = {"omitted_accuracy": right[out], "kept_accuracy": right[~out]}
+    return {name: float(side.double().mean()) for name, side in sides.items() if len(side)}
+
+
+def confusion(log_probs: Tensor, labels: Tensor) -> Tensor:
+    """Return how many images of each class (rows) are given each class (columns): `(classes, classes)` int64.
+
+    Args:
+        log_probs: `(n, classes)` log-probabilities.
+        labels: `(n,)` integers.
+    """
+    log_p, labels = _normalised(log_probs), labels.detach().cpu().long()
+    _check(log_p, labels)
+    classes = log_p.shape[1]
+    return torch.bincount(labels * classes + log_p.argmax(dim=1), minlength=classes**2).reshape(classes, classes)
 
 
 def _normalised(log_probs: Tensor) -> Tensor:

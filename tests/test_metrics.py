@@ -199,3 +199,24 @@ def test_ten_thousand_images_of_a_hundred_classes_are_fast() -> None:
 def test_refused(log_probs: Tensor, labels: Tensor, bcp: Tensor | None, word: str) -> None:
     with pytest.raises(InputError, match=word):
         metrics.measure(log_probs, labels, bcp)
+
+
+def test_omitted_and_kept_classes_share_the_accuracy() -> None:
+    log_p, labels, _ = draw()
+    omitted = (3, 5)
+    got = metrics.omission(log_p, labels, omitted)
+    share = float(torch.isin(labels, torch.tensor(omitted)).double().mean())
+    both = share * got["omitted_accuracy"] + (1 - share) * got["kept_accuracy"]
+    assert both == pytest.approx(metrics.measure(log_p, labels)["accuracy"], abs=1e-12)
+    never = log_p.clone()
+    never[:, list(omitted)] = -1e9
+    assert metrics.omission(never, labels, omitted)["omitted_accuracy"] == 0
+    assert metrics.omission(log_p, labels, range(10)).keys() == {"omitted_accuracy"}
+
+
+def test_confusion_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import confusion_matrix
+
+    log_p, labels, _ = draw()
+    expected = confusion_matrix(labels.numpy(), log_p.argmax(1).numpy(), labels=range(10))
+    assert (metrics.confusion(log_p, labels).numpy() == expected).all()
