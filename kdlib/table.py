@@ -7,6 +7,7 @@ metric, `teacher` (kind, `one_hot` or `exact_bcp`; for a teacher its own kind), 
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -118,11 +119,17 @@ def histories(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 
 
+@functools.cache
+def _histories_of(file: Path, _: float) -> dict[str, pd.DataFrame]:
+    """Read a file of histories once for each time that it was written."""
+    return {str(name): part for name, part in pd.read_parquet(file).groupby("run", sort=False)}
+
+
 def _recorded_history(name: str) -> pd.DataFrame:
     for file in sorted(paths.RECORDS.glob("*/histories.parquet")):
-        found = pd.read_parquet(file, filters=[("run", "==", name)])
-        if len(found):
-            return found
+        found = _histories_of(file, file.stat().st_mtime)
+        if name in found:
+            return found[name]
     return pd.DataFrame()
 
 

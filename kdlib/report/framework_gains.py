@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Judgement, judge, overall, paired
+from kdlib.claims.choice import chosen, texts
 from kdlib.config import Config, TrainingConfig
 from kdlib.plots import interval_dots
 from kdlib.plots.style import name_of
@@ -38,25 +39,15 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """
     shared = [name for name in TrainingConfig.model_fields if name not in Config.model_fields and name in frame]
     rows = frame[frame["teacher"].isin((BASELINE, TREATED))]
-    rows = rows.assign(setting=_texts(rows, shared))
+    setting = texts(rows, shared)
     own = rows["label"].astype(str).str.startswith(FRAMEWORKS) if "label" in rows else rows["framework"] != "kd"
     own = own if own.any() else rows["framework"] != "kd"
-    for setting in dict.fromkeys(rows.loc[own, "setting"]):
-        part = rows[rows["setting"] == setting]
-        part = part.assign(free=_texts(part, FREE))
-        means = part.groupby(["framework", "teacher", "free"])["val_accuracy"].mean()
-        best = set(means.groupby(level=[0, 1]).idxmax())
-        keys = zip(part["framework"], part["teacher"], part["free"], strict=True)
-        part = part[[key in best for key in keys]]
-        order = {name: k for k, name in enumerate(CLAIM.treated)}
+    order = {name: k for k, name in enumerate(CLAIM.treated)}
+    for one in dict.fromkeys(setting[own]):
+        part = chosen(rows[setting == one], by=("framework", "teacher"), free=FREE)
         yield part.sort_values(
             ["framework", "teacher", "seed"], key=lambda c: c.map(order) if c.name == "framework" else c
         )
-
-
-def _texts(rows: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    """Write what each row has in some columns, so that rows can be told apart by it."""
-    return [" ".join(map(str, values)) for values in rows.reindex(columns=list(names)).itertuples(index=False)]
 
 
 def gains(rows: pd.DataFrame) -> pd.DataFrame:

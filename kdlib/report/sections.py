@@ -27,7 +27,8 @@ NAMED = ("architecture", "fraction", "match", "omit_classes", "kd_weight", "temp
 """Settings that tell the groups of a page apart, the first that do."""
 
 FRAMEWORKS = "frameworks"
-OWN = {FRAMEWORKS: FRAMEWORKS, "temperature": "tempered", noise.PAGE: noise.SWEEP}
+OWN = {FRAMEWORKS: FRAMEWORKS, "temperature": "tempered", noise.PAGE: noise.SWEEP,
+       **{page: page for page in ("samples", "fewshot", "zeroshot", "humans")}}  # fmt: skip
 """A page, and how the labels of the entries begin that fill it: no other page shows them."""
 
 SHORT = {"kd_weight": "α", "temperature": "T", "student_temperature": "S", "omit_classes": "without"}

@@ -1,0 +1,75 @@
+"""Which runs a claim compares: settings chosen on validation images, then pairs of seeds. (No torch.)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kdlib.claims.inference import Effect, paired, paired_relative
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+FREE = ("kd_weight", "temperature", "student_temperature")
+"""What is chosen for each teacher by the mean validation accuracy of its students."""
+
+
+def texts(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
+    """Write what each row has in some columns, so that rows can be told apart by it; a missing column says nothing."""
+    values = rows.reindex(columns=list(names)).itertuples(index=False)
+    return pd.Series([" ".join(map(str, one)) for one in values], index=rows.index, dtype=str)
+
+
+def chosen(
+    rows: pd.DataFrame, by: Sequence[str] = ("teacher_label",), free: Sequence[str] = FREE, value: str = "val_accuracy"
+) -> pd.DataFrame:
+    """Keep, in each group, the rows of the setting with the highest mean of a validation measure over seeds.
+
+    A setting that has fewer seeds than another of its group cannot be chosen: it might have had the easier ones.
+
+    Args:
+        rows: students, one row a group, setting and seed.
+        by: the columns that make a group, within which settings compete.
+        free: the columns that make a setting.
+        value: the validation measure; higher is better.
+    """
+    if rows.empty:
+        return rows
+    keys = list(by)
+    setting = texts(rows, free)
+    table = rows.assign(setting=setting).groupby([*keys, "setting"], sort=False, dropna=False)
+    found = table.agg(seeds=("seed", "nunique"), mean=(value, "mean")).reset_index()
+    most = found.groupby(keys, dropna=False)["seeds"].transform("max")
+    found = found[found["seeds"] == most]
+    best = found.loc[found.groupby(keys, sort=False, dropna=False)["mean"].idxmax()]
+    kept = pd.MultiIndex.from_frame(best[[*keys, "setting"]])
+    own = pd.MultiIndex.from_frame(rows[keys].assign(setting=setting))
+    return rows[own.isin(kept)]
+
+
+def effect(
+    rows: pd.DataFrame,
+    treated: Hashable,
+    baseline: Hashable,
+    value: str = "test_accuracy",
+    by: str = "teacher_label",
+    relative: bool = False,
+) -> Effect | None:
+    """Return treated − baseline, paired over the seeds that both have; None where they share none.
+
+    Args:
+        rows: one row a group and seed.
+        treated, baseline: groups, values of the column `by`.
+        value: the column to compare.
+        by: the column of groups.
+        relative: whether the effect is the relative change of a positive measure.
+    """
+    wide = rows.pivot(index="seed", columns=by, values=value)
+    if treated not in wide or baseline not in wide:
+        return None
+    both = wide[[treated, baseline]].dropna()
+    if both.empty:
+        return None
+    return (paired_relative if relative else paired)(both[treated].to_numpy(), both[baseline].to_numpy())

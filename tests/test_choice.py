@@ -1,0 +1,50 @@
+"""What a claim compares: the setting that validation images prefer, in pairs of seeds."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from kdlib.claims import choice, paired_relative
+
+
+def students() -> pd.DataFrame:
+    """Two teachers at T = 1 and 4: on validation images `a` is better warm, `b` cold; on test images the reverse."""
+    rows = [
+        {"teacher_label": label, "temperature": t, "kd_weight": 1.0, "seed": seed,
+         "val_accuracy": (0.6 if (label == "a") == (t == 4) else 0.5) + 0.01 * seed,
+         "test_accuracy": (0.4 if (label == "a") == (t == 4) else 0.9) + 0.02 * seed}
+        for label in "ab" for t in (1.0, 4.0) for seed in range(3)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_validation_chooses_for_each_teacher() -> None:
+    kept = choice.chosen(students())
+    assert kept.groupby("teacher_label")["temperature"].unique().map(list).to_dict() == {"a": [4.0], "b": [1.0]}
+    assert len(kept) == 6
+
+
+def test_a_setting_with_fewer_seeds_is_not_chosen() -> None:
+    rows = students()
+    rows = rows[~((rows["teacher_label"] == "a") & (rows["temperature"] == 4) & (rows["seed"] == 0))]
+    assert set(choice.chosen(rows)["temperature"]) == {1.0}
+
+
+def test_settings_that_nobody_has_choose_nothing() -> None:
+    rows = students().assign(temperature=None).drop_duplicates(["teacher_label", "seed"])
+    assert len(choice.chosen(rows)) == 6
+    assert choice.chosen(rows.iloc[:0]).empty
+
+
+def test_effects_pair_the_seeds_that_both_have() -> None:
+    kept = choice.chosen(students())
+    kept = kept[~((kept["teacher_label"] == "b") & (kept["seed"] == 2))]
+    found = choice.effect(kept, "b", "a")
+    assert found is not None
+    assert (found.n, found.mean) == (2, pytest.approx(0.0, abs=1e-12))
+    assert choice.effect(kept, "c", "a") is None
+    assert choice.effect(kept[kept["teacher_label"] == "a"], "b", "a") is None
+    relative = choice.effect(students().query("temperature == 1"), "a", "b", relative=True)
+    assert relative is not None
+    assert relative.mean == pytest.approx(paired_relative([0.9, 0.92, 0.94], [0.4, 0.42, 0.44]).mean)
