@@ -72,6 +72,10 @@ class Entry:
 
     def configs(self) -> list[Config]:
         """Return the resolved configs of this entry."""
+        return list(self._configs)
+
+    @functools.cached_property
+    def _configs(self) -> list[Config]:
         return expand(self.run_type, self.given)
 
 

@@ -8,6 +8,7 @@ Source: Tipping and Bishop, "Mixtures of probabilistic principal component analy
 from __future__ import annotations
 
 import functools
+import functools
 import hashlib
 import json
 import math
@@ -154,6 +155,7 @@ def canonical(name: str) -> str:
     return "digits" if size == "medium" else f"digits:{size}"
 
 
+@functools.cache
 def fingerprint(name: str) -> str:
     """Return the fingerprint of these digits, from what they are drawn from: 16 hexadecimal digits."""
     size, noise = parse(name)
