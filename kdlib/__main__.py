@@ -87,6 +87,7 @@ def _study(arguments: argparse.Namespace) -> int:
     command += ["--forcerun", *stale] if stale else []  # once: of several, only the last would count
     started = time.perf_counter()
     done = subprocess.run(command, check=False)
+    print("\n".join(jobs.spent(study)))
     print(f"study {study.name}: {time.perf_counter() - started:.0f} s")
     return done.returncode
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,6 +113,27 @@ def outlook(study: studies.Study) -> list[str]:
     return lines
 
 
+def spent(study: studies.Study) -> list[str]:
+    """Say how long a study's experiments and pages took: the runs' own times, whenever they were made, and the pages'.
+
+    Runs that several entries share count for the first. Several jobs run side by side, so the sum is no waiting time.
+    """
+    lines, seen, total = [], set[str](), 0.0
+    for entry in study.entries:
+        names = {plan(config).name for config in entry.configs()} - seen
+        made = [runs.Run(name) for name in names if runs.Run(name).finished]
+        seconds = sum(session.get("seconds") or 0.0 for run in made for session in run.provenance["sessions"])
+        lines.append(f"{entry.run_type:9} {entry.label:24} {len(made):4} runs {seconds:8.1f} s")
+        seen, total = seen | names, total + seconds
+    for report in study.reports:
+        page = paths.pages() / f"{report}.ipynb"
+        if page.is_file():
+            seconds = json.loads(page.read_text())["metadata"].get("papermill", {}).get("duration") or 0.0
+            lines.append(f"page      {report:24} {seconds:18.1f} s")
+            total += seconds
+    return [*lines, f"{'in all, one after another':44} {total:8.1f} s"]
+
+
 def stale(study: studies.Study, runs_per_job: int) -> list[str]:
     """Return the executed notebooks whose runs are not all in the store: their jobs have to be run again."""
     files = {paths.jobs() / f"{job.name}.ipynb": job for job in jobs_of(study, runs_per_job).values()}
@@ -123,7 +145,7 @@ def sources_of_pages() -> list[str]:
     library = paths.ROOT / "kdlib"
     parts = ("claims", "plots", "report", "synthetic")
     code = [path for part in parts for path in sorted((library / part).glob("*.py"))]
-    code += [library / f"{name}.py" for name in ("calibration", "cmi_by_temperature", "table")]
+    code += [library / f"{name}.py" for name in ("calibration", "cmi_by_temperature", "confusions", "table")]
     return [str(path) for path in [*code, *sorted(paths.RECORDS.glob("*/runs.jsonl"))]]
 
 

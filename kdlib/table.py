@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from kdlib import cam_records, cmi_by_temperature, paths, runs, studies
+from kdlib import cam_records, cmi_by_temperature, confusions, paths, runs, studies
 from kdlib.checkpoints import write_atomically, write_json
 from kdlib.config import RunType
 from kdlib.errors import InputError
@@ -137,7 +137,7 @@ def keep(study: str) -> tuple[Path, int]:
     """Write a study's finished runs into `data/records/<study>`, beside what is kept there already.
 
     `runs.jsonl` has a line a run (the columns of the table), `histories.parquet` the steps that end an epoch,
-    `provenance.json` what made each run, `eigencam.safetensors` the maps that pages show and
+    `provenance.json` what made each run, `eigencam.safetensors` the maps that pages show, `confusion.safetensors` and
     `cmi_by_temperature.parquet` what follows from predictions. Returns the folder and the number of runs in it.
 
     Raises:
@@ -166,6 +166,7 @@ def keep(study: str) -> tuple[Path, int]:
     write_json(provenance_file, provenance)
     cam_records.keep(folder, fresh)
     cmi_by_temperature.keep(folder, fresh)
+    confusions.keep(folder, fresh)
     synthetic_records.keep(folder, fresh)
     if len(past):
         temporary = folder / ".histories"

@@ -157,3 +157,11 @@ def test_what_a_page_shows(study: str) -> None:
 def test_every_notebook_of_a_job_exists() -> None:
     assert set(jobs.NOTEBOOKS) == set(RunType)
     assert all((paths.NOTEBOOKS / f"{name}.ipynb").is_file() for name in jobs.NOTEBOOKS.values())
+
+
+def test_spent_sums_the_times_of_finished_runs_once(study: str) -> None:
+    loaded = studies.load(study)
+    lines = jobs.spent(loaded)
+    assert [line.split()[1] for line in lines[:-1]] == [entry.label for entry in loaded.entries]
+    times = [session["seconds"] for name in runs.names() for session in runs.Run(name).provenance["sessions"]]
+    assert float(lines[-1].split()[-2]) == pytest.approx(sum(times), abs=0.06)

@@ -86,6 +86,7 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "taught_kl_to_bcp": ("KL(BCP ‖ teacher) on training images (nats)", 1),
     "teacher_kl_to_bcp": ("KL(BCP ‖ teacher) on test images (nats)", 1),
     "omitted_accuracy": ("accuracy on the omitted classes (%)", 100),
+    "kept_accuracy": ("accuracy on the kept classes (%)", 100),
     "convergence_noise": ("convergence noise (points)", 100),
     "cam_entropy": ("entropy of the map (nats)", 1),
     "cam_network_entropy": ("entropy of a single network's map (nats)", 1),

@@ -1,0 +1,139 @@
+"""The samples page: what more Monte Carlo samples of a stochastic teacher do for its students. (No torch.)
+
+A study's sweeps are its entries whose label begins with `samples`; the student of one sample may be that of another
+entry. Students are compared in pairs of seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, seeds_needed
+from kdlib.claims.choice import FREE, chosen, effect, texts
+from kdlib.config import Config, TrainingConfig
+from kdlib.plots.lines import Panel, lines
+from kdlib.plots.style import axis_of, name_of
+from kdlib.report.sections import OWN, Section, with_interval
+
+if TYPE_CHECKING:
+    from IPython.display import Markdown
+    from matplotlib.figure import Figure
+
+PAGE = "samples"
+CLAIM = next(claim for claim in CLAIMS if claim.id == "C6")
+(MEMBER,) = CLAIM.treated
+ENDS = ("one_hot", "exact_bcp")
+"""The floor and the ceiling."""
+TRAINING = tuple(
+    name
+    for name, field in TrainingConfig.model_fields.items()
+    if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
+)
+"""How a student is trained: what must be equal in students that are compared."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Hold the students of one teacher that differ in the number of samples and the seed."""
+
+    teacher: str
+    rows: pd.DataFrame
+    """One row a number of samples and seed."""
+    ends: pd.DataFrame
+    """Students of one-hot labels and of the exact BCPs that were trained alike."""
+
+
+def compared(frame: pd.DataFrame) -> Iterator[Sweep]:
+    """Yield the sweeps of the number of samples, one a teacher and training setting.
+
+    Where there are several kd_weight, T or S, each number of samples has those of the highest mean validation accuracy.
+    """
+    begins = frame["label"].astype(str).str.startswith(OWN[PAGE])
+    own = begins if begins.any() else frame["samples"] > 1
+    training = texts(frame, (*TRAINING, "framework", "framework_weight"))
+    group = training + texts(frame, ["teacher_label"])
+    key = group + texts(frame, FREE)
+    taught = ~frame["teacher"].isin(ENDS)
+    for one in dict.fromkeys(group[own & taught]):
+        alike = key.isin(key[own & (group == one)])
+        rows = chosen(frame[alike].drop_duplicates("run"), by=["samples"]).sort_values(["samples", "seed"])
+        plain = texts(frame, TRAINING)
+        ends = frame[~taught & (plain == plain[alike].iloc[0])]
+        if rows["samples"].nunique() > 1:
+            yield Sweep(str(rows["teacher_label"].iloc[0]), rows, _single(ends))
+
+
+def _single(ends: pd.DataFrame) -> pd.DataFrame:
+    """Keep one setting of each supervision, chosen as for teachers."""
+    return chosen(ends.drop_duplicates("run"), by=["teacher"]).drop_duplicates(["teacher", "seed"])
+
+
+def gain(sweep: Sweep) -> Effect | None:
+    """Return the accuracy with the most samples minus that with one, paired over seeds."""
+    return effect(sweep.rows, sweep.rows["samples"].max(), 1, CLAIM.column, by="samples")
+
+
+def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
+    """Return the effect of C6 on one dataset: that of the first sweep which has students of one sample.
+
+    Args:
+        frame: a study's table of runs, of one dataset.
+    """
+    students = frame[frame["run_type"] == "student"]
+    found = [gain(sweep) for sweep in compared(students)] if len(students) else []
+    return {CLAIM.id: {MEMBER: next((one for one in found if one is not None), None)}}
+
+
+def drawn(sweep: Sweep) -> Figure:
+    """Draw test accuracy and NLL against the number of samples, between the floor and the ceiling."""
+    panels = []
+    for value in ("test_accuracy", "test_nll"):
+        title, factor = axis_of(value)
+        levels = {str(name): float(rows[value].mean()) for name, rows in sweep.ends.groupby("teacher", sort=False)}
+        panels.append(Panel(title, sweep.rows, value, factor, levels))
+    return lines(panels, "samples", "teacher_label", "samples of the teacher a step", base=2, seeds=True)
+
+
+def grouped(sweep: Sweep) -> pd.DataFrame:
+    """Return the sweep's rows and its ends as one table, with a `group` for each row of a comparison."""
+    counts = [f"{count:g} sample{'s' * (count > 1)}" for count in sweep.rows["samples"]]
+    return pd.concat([sweep.rows.assign(group=counts), sweep.ends.assign(group=sweep.ends["teacher"])])
+
+
+def points(one: Effect) -> str:
+    """Write a difference of accuracies in points, with half its interval."""
+    middle = f"{100 * one.mean:+.2f}".replace("-", "−")
+    return middle if one.n < 2 else f"{middle} ± {50 * (one.high - one.low):.2f}"
+
+
+def answer(claim: Claim, one: Judgement) -> str:
+    """Write an effect in points, its n and the verdict; where that is open, the seeds that would settle it."""
+    if one.effect is None:
+        return f"{claim.id}: {one.verdict}"
+    said = f"{points(one.effect)} points (n = {one.effect.n}), where {100 * claim.smallest:g} would matter"
+    said = f"{said}; {claim.id}: {one.verdict}"
+    if one.verdict is not Verdict.INCONCLUSIVE or one.effect.n < 2:
+        return said
+    return f"{said} (about {seeds_needed(one.effect, claim.smallest)} seeds would settle it)"
+
+
+def short(part: Section, where: str, sweep: Sweep) -> Markdown:
+    """Say in one line what the most samples gain over one, and what that says of claim C6."""
+    from IPython.display import Markdown
+
+    most = sweep.rows["samples"].max()
+    (one,) = judge(CLAIM, {MEMBER: gain(sweep)})
+    both = [
+        f"{with_interval((100 * sweep.rows.loc[sweep.rows['samples'] == count, 'test_accuracy']).tolist())} %"
+        for count in (1, most)
+        if (sweep.rows["samples"] == count).any()
+    ]
+    line: Markdown = Markdown(  # type: ignore[no-untyped-call]
+        f"**{part.title}** ({where}; students of {name_of(sweep.teacher)}): test accuracy {' and '.join(both)} with 1 "
+        f"and {most:g} samples a step; the difference is {answer(CLAIM, one)}."
+    )
+    return line
