@@ -147,6 +147,20 @@ def effect(table: pd.DataFrame, kind: str = "deterministic") -> Effect | None:
     return paired(wide[warmest].to_numpy(), wide[1.0].to_numpy()) if len(wide) else None
 
 
+def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
+    """Return the effect of C13, of the first deterministic teachers.
+
+    Args:
+        frame: a study's rows on one dataset.
+    """
+    plain = frame[(frame["run_type"] == "teacher") & (frame["teacher"] == KINDS[0])]
+    found = None
+    if len(plain):
+        own = plain[plain["teacher_label"] == plain["teacher_label"].iloc[0]].drop_duplicates("seed")
+        found = effect(sweep(own).merge(own[["run", "teacher", "seed"]], on="run"))
+    return {CLAIM.id: {CLAIM.treated[0]: found}}
+
+
 def judged(table: pd.DataFrame) -> Judgement:
     """Return the verdict on C13, a claim about the maximum-likelihood teacher."""
     (said,) = judge(CLAIM, {CLAIM.treated[0]: effect(table)})

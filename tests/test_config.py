@@ -120,6 +120,7 @@ def test_every_parameter_says_what_it_means(run_type: RunType) -> None:
         ({"temperature": float("inf")}, ["temperature = inf"]),
         ({"seed": -1}, ["seed = -1"]),
         ({"seed": 2**31}, ["seed = 2147483648"]),
+        ({"seed": True}, ["seed = True", "true and false"]),
         ({"batch_size": 1}, ["batch_size = 1"]),
         ({"optimizer": "lion"}, ["optimizer = 'lion'", "'adam' or 'sgd'"]),
         ({"preset": "hinton"}, ["preset = 'hinton'", "bayesian_kd", "mcmi"]),

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from kdlib.errors import InputError
 from kdlib.plots.style import canvas, curve, handle, legend, marks_of, name_of
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -31,10 +31,15 @@ class Panel:
     value: str
     factor: float = 1.0
     """From the stored value to that of the title."""
-    levels: Mapping[str, float] = field(default_factory=dict)
-    """Horizontal lines by label, at stored values."""
+    ends: pd.DataFrame | None = None
+    """The same columns, for labels whose mean is a horizontal line: a floor or a ceiling."""
     strip: float | None = None
     """Half the height of a grey strip around a line at zero: what would not matter."""
+
+    @property
+    def tables(self) -> list[pd.DataFrame]:
+        """Return the tables whose labels the legend names."""
+        return [self.rows] if self.ends is None else [self.ends, self.rows]
 
 
 def lines(panels: Sequence[Panel], x: str, by: str, label: str, base: float = 10, seeds: bool = False) -> Figure:
@@ -55,14 +60,16 @@ def lines(panels: Sequence[Panel], x: str, by: str, label: str, base: float = 10
     """
     if not any(len(panel.rows) for panel in panels):
         raise InputError("the table has no rows; a figure needs at least one finished run.")
-    labels = list(dict.fromkeys(name for panel in panels for name in (*panel.levels, *panel.rows[by])))
-    marks = marks_of(labels)
+    seen = pd.concat([table[[by, "seed"]] for panel in panels for table in panel.tables])
+    counts = seen.groupby(by, sort=False)["seed"].nunique()
+    marks = marks_of(counts.index)
     figure, axes = canvas(PANEL * len(panels) + REST, len(panels), sharex=True)
     for part, panel in zip(axes, panels, strict=True):
         _ground(part, panel)
-        for name, level in panel.levels.items():
-            mark = marks[name]
-            part.axhline(level * panel.factor, color=mark.color, linestyle=mark.line, linewidth=1.6, zorder=1)
+        if panel.ends is not None:
+            for end, level in panel.ends.groupby(by, sort=False)[panel.value].mean().items():
+                mark = marks[str(end)]
+                part.axhline(level * panel.factor, color=mark.color, linestyle=mark.line, linewidth=1.6, zorder=1)
         for name, rows in panel.rows.dropna(subset=[panel.value]).groupby(by, sort=False):
             keys = [x, "seed"]
             if rows.duplicated(keys).any():
@@ -79,9 +86,8 @@ def lines(panels: Sequence[Panel], x: str, by: str, label: str, base: float = 10
     axes[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes[-1].minorticks_off()
     axes[-1].set_xlabel(label)
-    counts = {name: max(p.rows.loc[p.rows[by] == name, "seed"].nunique() for p in panels) for name in labels}
-    n = {name: f" (n = {count})" if count > 1 else "" for name, count in counts.items()}
-    legend(figure, [handle(marks[name], name_of(name) + n[name]) for name in labels])
+    entries = [(str(name), f" (n = {count})" if count > 1 else "") for name, count in counts.items()]
+    legend(figure, [handle(marks[name], name_of(name) + n) for name, n in entries])
     return figure
 
 

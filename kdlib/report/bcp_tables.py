@@ -17,8 +17,9 @@ from kdlib.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge,
 from kdlib.claims.inference import gains, holm
 from kdlib.plots.bcp import TREATMENTS
 from kdlib.plots.style import name_of
+from kdlib.report import truths
 from kdlib.report.bcp_errors import PARTS
-from kdlib.report.sections import Section, with_interval
+from kdlib.report.sections import Section, named, with_interval
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -117,6 +118,48 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
     )
 
 
+def of_one_network(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the teachers that have the network of the first deterministic one, with their groups; maybe none."""
+    rows = frame[frame["run_type"] == "teacher"] if len(frame) else frame
+    plain = rows.loc[rows["teacher"] == "deterministic", "architecture"]
+    return named(rows[rows["architecture"] == plain.iloc[0]]) if len(plain) else rows.iloc[:0]
+
+
+def of_parent(rows: pd.DataFrame, kind: str, group: str) -> pd.DataFrame:
+    """Return the rows of a kind whose parent is a group; no parent means the first deterministic teacher.
+
+    What has another parent differs from the group in that too: MCMI of an early-stopped network is early-stopped.
+    """
+    label = rows.drop_duplicates("group").set_index("group")["teacher_label"]
+    given = rows.reindex(columns=["parent"])["parent"].fillna(label[baseline_of(rows)]).astype(str)
+    found: pd.DataFrame = rows[(rows["teacher"] == kind) & (given.str.rpartition("/")[2] == label[group])]
+    return found
+
+
+def effects(frame: pd.DataFrame, measured: str = PLAIN) -> dict[str, dict[str, Effect | None]]:
+    """Return the effects of C3 and C14 by claim and member, among the teachers of one network.
+
+    A best temperature is fitted to the answers that runs keep, or is that of temperature-scaled teachers: whichever
+    has more pairs.
+
+    Args:
+        frame: a study's rows on one dataset.
+        measured: the column to compare, as trained; only the distance to the BCPs has a best temperature.
+    """
+    rows = of_one_network(frame)
+    if (baseline := baseline_of(rows)) is None or not _has(rows, measured):
+        return {"C3": {"variational": None, "laplace": None}, "C14": {"as trained": None, "best temperature": None}}
+    mcmi = _chosen(of_parent(rows, "mcmi", baseline), "mcmi")
+    groups = {kind: _chosen(rows, kind) for kind in ("variational", "laplace")}
+    return {
+        "C3": {kind: _effect(rows, group, measured, baseline, measured) for kind, group in groups.items()},
+        "C14": {
+            "as trained": _effect(rows, mcmi, measured, baseline, measured),
+            "best temperature": _at_best_temperatures(rows, mcmi, baseline) if measured == PLAIN else None,
+        },
+    }
+
+
 def bootstrapped(answers: Mapping[str, Floats], draws: int = 1000) -> HTML:
     """Return a table of the parts of one network's divergence a group, with 95 % bootstrap intervals over images.
 
@@ -193,6 +236,22 @@ def _effect(frame: pd.DataFrame, group: str | None, own: str, baseline: str, the
     ]
     both = pd.concat(sides, axis=1, keys=["own", "theirs"]).dropna()
     return paired(both["own"], both["theirs"]) if len(both) else None
+
+
+def _at_best_temperatures(rows: pd.DataFrame, group: str | None, baseline: str) -> Effect | None:
+    """Return the paired difference of a group and the baseline in PLAIN, each at its best temperature."""
+    if group is None:
+        return None
+    both = rows[rows["group"].isin((group, baseline))]
+    truth, answers = truths.truth_of(both), truths.answers_of(both)
+    found = []
+    if truth is not None and answers:
+        fitted = truths.with_temperatures(both, truth, answers)
+        found.append(_effect(fitted, group, SCALED, baseline, SCALED))
+    own, plain = (of_parent(rows, "temperature_scaled", name)["group"] for name in (group, baseline))
+    if len(own) and len(plain):
+        found.append(_effect(rows, str(own.iloc[0]), PLAIN, str(plain.iloc[0]), PLAIN))
+    return max((one for one in found if one), key=lambda one: one.n, default=None)
 
 
 def _signed(row: pd.Series[Any]) -> str:

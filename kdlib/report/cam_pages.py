@@ -16,7 +16,7 @@ from kdlib.claims.inference import Effect, gains
 from kdlib.plots.cam import map_grid
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.pages import caption
-from kdlib.report.sections import Section, with_interval
+from kdlib.report.sections import Section, named, with_interval
 from kdlib.runs import Run
 from kdlib.table import table
 
@@ -145,6 +145,21 @@ def effect(rows: pd.DataFrame) -> Effect | None:
     one = found.iloc[0]
     mean, low, high, sd, p = (float(one[name]) for name in ("mean", "low", "high", "sd", "p"))
     return Effect(mean, low, high, int(one["n"]), sd, p)
+
+
+def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
+    """Return the effect of C10: at the last stage, of the network of the first deterministic teacher.
+
+    Args:
+        frame: a study's rows on one dataset.
+    """
+    rows = frame[frame["run_type"] == "eigencam"]
+    plain = rows.loc[rows["teacher"] == "deterministic", "architecture"]
+    found = None
+    if len(plain):
+        _, last = next(stages(named(rows[rows["architecture"] == plain.iloc[0]])))
+        found = effect(last)
+    return {CLAIM.id: {"mcmi": found}}
 
 
 def finding(part: Section, where: str, rows: pd.DataFrame) -> Markdown | None:

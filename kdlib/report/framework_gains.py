@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Judgement, judge, overall, paired
+from kdlib.claims import CLAIMS, Effect, Judgement, judge, overall, paired
 from kdlib.claims.choice import chosen, texts
 from kdlib.config import Config, TrainingConfig
 from kdlib.plots import interval_dots
 from kdlib.plots.style import name_of
-from kdlib.report.sections import FRAMEWORKS, Section, with_interval
+from kdlib.report.sections import FRAMEWORKS, OWN, Section, with_interval
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -61,11 +61,27 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
 
 def judged(rows: pd.DataFrame) -> list[Judgement]:
     """Return claim C9's verdict on each framework that both teachers' students were trained in."""
-    table = gains(rows)
-    effects = {}
-    for name, part in table.groupby("framework", sort=False):
-        effects[str(name)] = paired(part["gain"], [0.0] * len(part))
-    return judge(CLAIM, effects)
+    return judge(CLAIM, _by_framework(gains(rows)))
+
+
+def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
+    """Return the effects of C9, a member a framework, at the training setting that has the most pairs.
+
+    Args:
+        frame: a study's rows on one dataset.
+    """
+    others = tuple(begins for page, begins in OWN.items() if page != FRAMEWORKS)
+    rows = frame[(frame["run_type"] == "student") & ~frame["label"].astype(str).str.startswith(others)]
+    networks = [part for _, part in rows.groupby("architecture", sort=False)] if len(rows) else []
+    found = [gains(one) for part in networks for one in compared(part)]
+    most = max(found, key=len, default=pd.DataFrame(columns=["framework", "gain"]))
+    return {CLAIM.id: {**dict.fromkeys(CLAIM.treated), **_by_framework(most)}}
+
+
+def _by_framework(table: pd.DataFrame) -> dict[str, Effect | None]:
+    """Return the mean gain in each framework over pairs of seeds."""
+    groups = table.groupby("framework", sort=False)
+    return {str(name): paired(part["gain"], [0.0] * len(part)) for name, part in groups}
 
 
 def verdicts(rows: pd.DataFrame) -> HTML:

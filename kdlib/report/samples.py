@@ -93,8 +93,7 @@ def drawn(sweep: Sweep) -> Figure:
     panels = []
     for value in ("test_accuracy", "test_nll"):
         title, factor = axis_of(value)
-        levels = {str(name): float(rows[value].mean()) for name, rows in sweep.ends.groupby("teacher", sort=False)}
-        panels.append(Panel(title, sweep.rows, value, factor, levels))
+        panels.append(Panel(title, sweep.rows, value, factor, sweep.ends if len(sweep.ends) else None))
     return lines(panels, "samples", "teacher_label", "samples of the teacher a step", base=2, seeds=True)
 
 
