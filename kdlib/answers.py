@@ -30,6 +30,7 @@ from kdlib.hardware import Hardware
 from kdlib.training import Batch
 
 BATCH = 500
+LARGEST = float(torch.finfo(torch.float16).max)
 LIMIT = 20.0
 """Gigabytes of answers kept a teacher, unless `$KDLIB_ANSWERS_GB` says otherwise; what is over is not kept."""
 
@@ -116,10 +117,20 @@ class Answers:
                 for rows in torch.split(self.rows, BATCH):
                     pixels = self.split.pixels[rows].to(hardware.torch_device)
                     seen = to_float(view(pixels, self.augmentation, self.seed, number, rows.to(pixels.device)))
-                    out.append(self.teacher.outputs(seen, 1).half().cpu())
+                    out.append(halved(self.teacher.outputs(seen, 1)).cpu())
         finally:
             self.teacher.hardware = own
         return torch.cat(out, 1)
+
+
+def halved(outputs: Tensor) -> Tensor:
+    """Return logits as float16; what is beyond its range is moved below zero, which no probability notices.
+
+    A teacher whose training exploded may give logits beyond 65504, which would be infinite and the student NaN.
+    """
+    if float(outputs.abs().amax()) > LARGEST:
+        outputs = (outputs - outputs.amax(-1, keepdim=True)).clamp(min=-LARGEST)
+    return outputs.half()
 
 
 def limit() -> float:

@@ -11,7 +11,7 @@ import small
 import torch
 from torch import Tensor
 
-from kdlib.answers import Answers
+from kdlib.answers import Answers, halved
 from kdlib.augment import view
 from kdlib.config import Augmentation
 from kdlib.contract import Teacher, combine
@@ -211,3 +211,12 @@ def test_later_fillers_use_the_first_one_s_settings(tmp_path: Path) -> None:
     answers(later, tmp_path, VIEWS).probs(batch(INDEX, 1), 1.0)
     assert set(used) == {("float32", 2)}
     assert later.hardware.precision == "bfloat16"
+
+
+def test_logits_beyond_float16_keep_their_probabilities() -> None:
+    outputs = torch.tensor([[[1e6, 1e6 - 2.0, -1e6], [3.0, 1.0, 0.5]]])
+    kept = halved(outputs).float()
+    assert kept.isfinite().all()
+    assert torch.allclose(torch.softmax(kept, -1), torch.softmax(outputs, -1), atol=1e-3)
+    usual = outputs[:, 1:]
+    assert torch.equal(halved(usual), usual.half())
