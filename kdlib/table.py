@@ -94,6 +94,17 @@ def table(study: str | None = None, only: Iterable[str] | None = None) -> pd.Dat
         wanted = labels(studies.load(study))
     else:
         wanted = {name: {} for name in sorted({*kept, *runs.names()})}
+    return found(wanted, kept)
+
+
+def found(wanted: dict[str, dict[str, Any]], kept: dict[str, dict[str, Any]] | None = None) -> pd.DataFrame:
+    """Return one row a run of `wanted` that is finished or kept, with what `wanted` says of it beside.
+
+    Args:
+        wanted: by the run's name, as `labels` gives them.
+        kept: the kept rows, as `recorded` gives them; read if not given.
+    """
+    kept = recorded() if kept is None else kept
     rows = []
     for name, more in wanted.items():
         run = runs.Run(name)

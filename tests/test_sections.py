@@ -126,3 +126,11 @@ def test_present_and_nothing(study: str) -> None:
     assert present(frame, asked) == asked[:2]
     assert present(frame[frame["label"] == "floor"], ["test_kl_to_teacher"]) == []
     assert "(teach&lt;ers)" in str(nothing("teach<ers").data)
+
+
+def test_a_section_says_how_many_of_its_runs_there_are(study: str) -> None:
+    (part,) = sections("distillation", "student", study)
+    shutil.rmtree(paths.runs() / str(part.frame["run"].iloc[0]))
+    (part,) = sections("distillation", "student", study)
+    assert part.missing == 1
+    assert part.origin().startswith("5 of 6 runs: 5 made by this store (")

@@ -17,7 +17,7 @@ from kdlib.errors import InputError
 from kdlib.notebook import given_names
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report import noise
-from kdlib.table import table
+from kdlib.table import found, labels, table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -42,6 +42,8 @@ class Section:
     title: str
     about: str
     frame: pd.DataFrame
+    missing: int = 0
+    """How many more runs the study has for this page, not finished here and not kept."""
 
     @property
     def settings(self) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -61,7 +63,8 @@ class Section:
         )
         days = sorted(str(day)[:10] for day in frame["finished"].dropna())
         when = f" Measured {days[0]}" + (f" to {days[-1]}." if days[0] != days[-1] else ".") if days else ""
-        return f"{len(frame)} runs: {', '.join(counts)} ({where}).{when}{mixed}"
+        of = f" of {len(frame) + self.missing}" if self.missing else ""
+        return f"{len(frame)}{of} runs: {', '.join(counts)} ({where}).{when}{mixed}"
 
     def heading(self) -> HTML:
         """Return the section's heading, what the study is about, and where its numbers come from."""
@@ -124,13 +127,16 @@ def sections(report: str, run_type: RunType | str, only: str = "", chosen: str =
         study = studies.load(name)
         if report not in study.reports or (study.scratch and not only):
             continue
-        frame = table(name)
-        frame = frame[frame["run_type"] == run_type]
-        for page, begins in OWN.items():
-            if report != page:
-                frame = frame[~frame["label"].astype(str).str.startswith(begins)]
+        others = tuple(begins for page, begins in OWN.items() if page != report)
+        wanted = {
+            run: about
+            for run, about in labels(study).items()
+            if run.startswith(f"{run_type}-") and not about["label"].startswith(others)
+        }
+        frame = found(wanted)
         if len(frame):
-            out.append(Section(study.name, study.title, study.about, frame.reset_index(drop=True)))
+            missing = len(wanted) - len(frame)
+            out.append(Section(study.name, study.title, study.about, frame, missing))
     return out
 
 
