@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ class Confusion:
     counts: Counts
     classes: tuple[str, ...]
 
+    def place(self, name: str) -> int:
+        """Return the row of a class, given as `omit_classes` gives it: by its name or its number."""
+        return self.classes.index(name) if name in self.classes else int(name)
+
 
 def count(log_probs: ArrayLike, labels: ArrayLike) -> Counts:
     """Return how many images of each class (rows) are given each class (columns): `(classes, classes)` int32.
@@ -42,6 +47,12 @@ def count(log_probs: ArrayLike, labels: ArrayLike) -> Counts:
     size = answers.shape[1]
     cells = np.asarray(labels, np.int64) * size + answers.argmax(axis=1)
     return np.bincount(cells, minlength=size**2).reshape(size, size).astype(np.int32)
+
+
+def mean_shares(found: Sequence[Confusion]) -> NDArray[np.float64]:
+    """Return the mean over students of the share of each class's images given to each class, in percent."""
+    counts = np.array([one.counts for one in found], np.float64)
+    return np.asarray((100 * counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)).mean(axis=0))
 
 
 def counts_of(row: pd.Series[Any]) -> Confusion | None:

@@ -8,14 +8,15 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from kdlib import kinds
 from kdlib.config import MEASURE, Config, RunType, fields, unknown
 from kdlib.errors import InputError
 from kdlib.runs import Run
-from kdlib.sweeps import expand
+from kdlib.sweeps import expand, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
-    from IPython.display import HTML
+    from IPython.display import HTML, Markdown
 
 INJECTED = "# Parameters"
 """How the cell begins that papermill puts after the parameters cell."""
@@ -90,6 +91,34 @@ def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Conf
     from kdlib.execute import check
 
     return check(configs(run_type, namespace))
+
+
+def samples_note(configs: Sequence[Config], samples: Any) -> Markdown | None:
+    """Say for which teachers of a sweep a number of samples above one was taken as one; nothing where it counts.
+
+    Args:
+        configs: of students, as `validate` returns them.
+        samples: what was given for the parameter, a number or several.
+    """
+    from kdlib.plans import plan
+
+    given = values_of(RunType.STUDENT, "samples", 1 if samples is None else samples)
+    several = [int(value) for value in given if int(value) > 1]
+    if not several:
+        return None
+    each = {str(getattr(config, "teacher", "")): config for config in configs}  # every seed of a teacher is alike
+    asked = {name: config.model_copy(update={"samples": several[0]}) for name, config in each.items()}
+    names = [name for name, config in asked.items() if plan(config).config.samples == 1]  # type: ignore[attr-defined]
+    if not names:
+        return None
+    from IPython.display import Markdown
+
+    numbers, teachers = ", ".join(map(str, several)), ", ".join(f"`{name}`" for name in names)
+    said: Markdown = Markdown(  # type: ignore[no-untyped-call]
+        f"`samples` = {numbers} is taken as 1 for {teachers}: only a teacher that is stochastic "
+        f"({', '.join(kinds.STOCHASTIC)}) gives samples that differ."
+    )
+    return said
 
 
 def _plain(value: Any) -> Any:

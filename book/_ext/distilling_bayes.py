@@ -3,13 +3,17 @@
 A result page is an executed notebook, `book/results/<page>.ipynb`, which git does not keep. Where the table
 of contents names one that is missing, a stub is written, so that the book builds before any study has run.
 The directive `{findings}` lists the result pages and, under each, the output of the cells tagged `finding`:
-the opening page repeats what the pages measured and no number is typed in twice.
+the opening page repeats what the pages measured and no number is typed in twice. The first page, the verdicts, is
+quoted in full, a line a study; of every other page the lines of one study, the earliest of those that the first page
+names (it begins with the study of the most runs).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +25,8 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 RESULTS = "book/results/"
+MOST_LINES = 3
+"""Of a page, on the opening page."""
 NOT_RUN = "Not run here yet: `make book` runs the study that fills this page."
 TITLES = {
     "teachers": "Teachers",
@@ -90,17 +96,41 @@ def findings(notebook: dict[str, Any]) -> list[str]:
     return [text for text in texts if text]
 
 
+def study_of(line: str) -> str | None:
+    """Return the study that a finding is about: it begins with the study's title in bold."""
+    found = re.match(r"\*\*(.+?)\*\*", line)
+    return found[1] if found else None
+
+
+def of_one_study(lines: Sequence[str], order: Sequence[str]) -> list[str]:
+    """Return the lines about the study that comes first in an order, else on the page, and where there is more.
+
+    Lines about no study stay. At most `MOST_LINES` are returned, and one that names what was left out.
+    """
+    studies = list(dict.fromkeys(study for line in lines if (study := study_of(line))))
+    chosen = min(studies, key=lambda name: order.index(name) if name in order else len(order), default=None)
+    kept = [line for line in lines if study_of(line) in (None, chosen)]
+    more = [f"more of {chosen}"] * (len(kept) > MOST_LINES) + [name for name in studies if name != chosen]
+    return kept[:MOST_LINES] + ([f"*Also there: {'; '.join(more)}.*"] if more else [])
+
+
 class Findings(SphinxDirective):
     """List the result pages, each with what it found."""
 
     def run(self) -> list[nodes.Node]:
-        items = []
+        items: list[str] = []
+        order: list[str] | None = None
         for page in result_pages(self.config):
             file = f"{RESULTS}{page}.ipynb"
             self.env.note_dependency(file)
             notebook = json.loads((Path(self.env.srcdir) / file).read_text(encoding="utf-8"))
             is_stub = notebook["metadata"].get("kdlib", {}).get("stub", False)
-            found = ["Not run here yet."] if is_stub else findings(notebook)
+            lines = findings(notebook)
+            if order is None:  # the verdicts, a line a study
+                order, found = [study for line in lines if (study := study_of(line))], lines
+            else:
+                found = of_one_study(lines, order)
+            found = ["Not run here yet."] if is_stub else found
             text = "\n\n".join([f"**{{doc}}`/{RESULTS}{page}`**", *found])
             items.append("- " + text.replace("\n", "\n  "))
         return self.parse_text_to_nodes("\n".join(items) + "\n")

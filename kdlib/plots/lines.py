@@ -60,9 +60,10 @@ def lines(panels: Sequence[Panel], x: str, by: str, label: str, base: float = 10
     """
     if not any(len(panel.rows) for panel in panels):
         raise InputError("the table has no rows; a figure needs at least one finished run.")
-    seen = pd.concat([table[[by, "seed"]] for panel in panels for table in panel.tables])
-    counts = seen.groupby(by, sort=False)["seed"].nunique()
-    marks = marks_of(counts.index)
+    tables = [table for panel in panels for table in panel.tables]
+    each = pd.concat([table.groupby([by, x], sort=False)["seed"].nunique() for table in tables])
+    seen = {str(name): counts for name, counts in each.groupby(level=0, sort=False)}
+    marks = marks_of(seen)
     figure, axes = canvas(PANEL * len(panels) + REST, len(panels), sharex=True)
     for part, panel in zip(axes, panels, strict=True):
         _ground(part, panel)
@@ -86,9 +87,14 @@ def lines(panels: Sequence[Panel], x: str, by: str, label: str, base: float = 10
     axes[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes[-1].minorticks_off()
     axes[-1].set_xlabel(label)
-    entries = [(str(name), f" (n = {count})" if count > 1 else "") for name, count in counts.items()]
-    legend(figure, [handle(marks[name], name_of(name) + n) for name, n in entries])
+    legend(figure, [handle(marks[str(name)], name_of(name) + _n(counts)) for name, counts in seen.items()])
     return figure
+
+
+def _n(counts: pd.Series[int]) -> str:
+    """Write how many seeds a line's points have; nothing for a line of one."""
+    low, high = counts.min(), counts.max()
+    return "" if high == 1 else f" (n = {high})" if low == high else f" (n = {low} to {high})"
 
 
 def _ground(axes: Axes, panel: Panel) -> None:

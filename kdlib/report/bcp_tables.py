@@ -19,7 +19,7 @@ from kdlib.plots.bcp import TREATMENTS
 from kdlib.plots.style import name_of
 from kdlib.report import truths
 from kdlib.report.bcp_errors import PARTS
-from kdlib.report.sections import Section, named, with_interval
+from kdlib.report.sections import NAMED, Section, named, with_interval
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -35,14 +35,14 @@ def baseline_of(frame: pd.DataFrame) -> str | None:
     return None if plain.empty else str(plain.iloc[0])
 
 
-def _has(frame: pd.DataFrame, column: str) -> bool:
+def has(frame: pd.DataFrame, column: str) -> bool:
     """Say whether a table has numbers in a column; kept records have no tempered ones."""
     return column in frame and bool(frame[column].notna().any())
 
 
 def differences(frame: pd.DataFrame, baseline: str) -> HTML:
     """Return a table of paired differences from the baseline, with Holm's correction over its rows."""
-    columns = [(name, column) for name, column in TREATMENTS.items() if _has(frame, column)]
+    columns = [(name, column) for name, column in TREATMENTS.items() if has(frame, column)]
     tables = {name: _gains(frame, column, baseline).set_index("group") for name, column in columns}
     heads = "".join(f"<th>{name} (nats)</th><th>p, corrected</th>" for name in tables)
     rows = []
@@ -59,7 +59,7 @@ def closer(frame: pd.DataFrame, baseline: str) -> Markdown:
     """Say which teachers are closer to the BCPs than the baseline, which are farther, and what is left open."""
     lines = []
     for name, column in TREATMENTS.items():
-        if not _has(frame, column):
+        if not has(frame, column):
             continue
         table = _gains(frame, column, baseline)
         few = table["n"] < MINIMUM_PAIRS
@@ -122,7 +122,10 @@ def of_one_network(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the teachers that have the network of the first deterministic one, with their groups; maybe none."""
     rows = frame[frame["run_type"] == "teacher"] if len(frame) else frame
     plain = rows.loc[rows["teacher"] == "deterministic", "architecture"]
-    return named(rows[rows["architecture"] == plain.iloc[0]]) if len(plain) else rows.iloc[:0]
+    if plain.empty:
+        return rows.iloc[:0].assign(group="")
+    alike: pd.DataFrame = rows[rows["architecture"] == plain.iloc[0]]
+    return alike.assign(group=named(alike.reindex(columns=["teacher_label", *NAMED]))["group"])  # far fewer columns
 
 
 def of_parent(rows: pd.DataFrame, kind: str, group: str) -> pd.DataFrame:
@@ -131,7 +134,7 @@ def of_parent(rows: pd.DataFrame, kind: str, group: str) -> pd.DataFrame:
     What has another parent differs from the group in that too: MCMI of an early-stopped network is early-stopped.
     """
     label = rows.drop_duplicates("group").set_index("group")["teacher_label"]
-    given = rows.reindex(columns=["parent"])["parent"].fillna(label[baseline_of(rows)]).astype(str)
+    given = rows.reindex(columns=["parent"])["parent"].fillna(label[str(baseline_of(rows))]).astype(str)
     found: pd.DataFrame = rows[(rows["teacher"] == kind) & (given.str.rpartition("/")[2] == label[group])]
     return found
 
@@ -147,7 +150,7 @@ def effects(frame: pd.DataFrame, measured: str = PLAIN) -> dict[str, dict[str, E
         measured: the column to compare, as trained; only the distance to the BCPs has a best temperature.
     """
     rows = of_one_network(frame)
-    if (baseline := baseline_of(rows)) is None or not _has(rows, measured):
+    if (baseline := baseline_of(rows)) is None or not has(rows, measured):
         return {"C3": {"variational": None, "laplace": None}, "C14": {"as trained": None, "best temperature": None}}
     mcmi = _chosen(of_parent(rows, "mcmi", baseline), "mcmi")
     groups = {kind: _chosen(rows, kind) for kind in ("variational", "laplace")}

@@ -1,0 +1,161 @@
+"""The distillation grid: settings chosen for each teacher, and what claims C4 and C5 rest on. (No torch.)
+
+The grid is the students of entries whose label begins with `distilled`, over kd_weight, T and S. Each teacher's setting
+is chosen by the mean validation accuracy of its students; the students chosen so are then compared with those of the
+deterministic teacher in pairs of seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from kdlib.claims import CLAIMS, Claim, Effect, Judgement, holm, judge
+from kdlib.claims.choice import FREE, chosen, effect, texts
+from kdlib.config import Config, TrainingConfig
+from kdlib.convergence import COLUMN, WINDOW, WINDOWS, of
+from kdlib.report.sections import named
+from kdlib.table import histories
+
+BEGINS = "distilled"
+"""How the labels of the grid's entries begin."""
+C4, C5 = (next(claim for claim in CLAIMS if claim.id == name) for name in ("C4", "C5"))
+BASELINE, MEMBERS = C4.baseline, C4.treated
+ENDS = ("one_hot", "exact_bcp")
+"""The floor and the ceiling."""
+TRAINING = tuple(
+    name
+    for name, field in TrainingConfig.model_fields.items()
+    if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
+)
+"""How a student is trained: what must be equal in students that are compared."""
+
+
+def simplified(frame: pd.DataFrame) -> pd.DataFrame:
+    """Keep each teacher's students at one setting of kd_weight, T and S, the one that validation images prefer.
+
+    Returns:
+        The rows kept, with `group` as `kdlib.report.sections.named` gives it; all of them where there is no grid.
+    """
+    alike = texts(frame, ("teacher_label", *TRAINING, "framework", "framework_weight", "samples"))
+    kept = chosen(frame.assign(alike=alike), by=("alike",)).drop(columns="alike")
+    return named(kept)
+
+
+def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the students that may be compared: one training setting each, of every teacher and point of the grid.
+
+    Args:
+        frame: rows of one study (or of runs chosen by hand, which are labelled by their teacher) and one dataset.
+    """
+    rows = frame[~frame["teacher"].isin(ENDS)]
+    own = rows["label"].astype(str).str.startswith(BEGINS) | (rows["label"] == rows["teacher"])
+    plain = (rows["framework"] == "kd") & (rows["samples"] == 1) & (rows["omit_classes"].fillna("") == "")
+    rows = rows[own & plain].drop_duplicates("run")
+    setting = texts(rows, TRAINING)
+    for one in dict.fromkeys(setting):
+        yield rows[setting == one]
+
+
+def means(rows: pd.DataFrame, value: str = "test_accuracy") -> pd.DataFrame:
+    """Return the grid's means over seeds: a row a teacher, a column a (kd_weight, T, S); NaN where none was trained."""
+    order = list(dict.fromkeys(rows["teacher_label"]))
+    return rows.pivot_table(index="teacher_label", columns=list(FREE), values=value, aggfunc="mean").loc[order]
+
+
+def settings(rows: pd.DataFrame) -> dict[str, tuple[float, ...]]:
+    """Return each teacher's kd_weight, T and S, of rows that have one setting a teacher."""
+    first = rows.drop_duplicates("teacher_label")
+    values = first[list(FREE)].astype(float).itertuples(index=False)
+    return dict(zip(first["teacher_label"], map(tuple, values), strict=True))
+
+
+def measured(rows: pd.DataFrame, windows: Sequence[int] = WINDOWS) -> pd.DataFrame:
+    """Add the convergence noise of each student: `convergence_noise`, and `convergence_noise_<w>` for other windows."""
+    past = histories(rows)
+    if past.empty:
+        return rows.assign(**{column(window): math.nan for window in (WINDOW, *windows)})
+    found = {column(window): rows["run"].map(of(past, window)) for window in dict.fromkeys((WINDOW, *windows))}
+    return rows.assign(**found)
+
+
+def column(window: int) -> str:
+    """Return the column of the convergence noise for a window."""
+    return COLUMN if window == WINDOW else f"{COLUMN}_{window}"
+
+
+def still(rows: pd.DataFrame, name: str = COLUMN) -> int:
+    """Return how many students have no convergence noise at all; a ratio to zero says nothing, so they are left out."""
+    return int((rows[name] == 0).sum())
+
+
+def changes(rows: pd.DataFrame, claim: Claim, name: str = "") -> dict[str, Effect]:
+    """Return each teacher's effect over the deterministic one on a claim's measure, paired over seeds.
+
+    A pair with a convergence noise of zero is dropped: `paired_relative` is about the logarithm of a ratio.
+
+    Args:
+        rows: one row a teacher and seed.
+        claim: C4 or C5.
+        name: the column, if it is not the claim's own (another window).
+    """
+    name, baseline = name or claim.column, label_of(rows, BASELINE)
+    if claim.relative:
+        rows = rows.assign(**{name: rows[name].where(rows[name] > 0)})
+    others = [str(label) for label in dict.fromkeys(rows["teacher_label"]) if label != baseline]
+    found = {label: effect(rows, label, baseline, name, relative=claim.relative) for label in others}
+    return {label: one for label, one in found.items() if one is not None}
+
+
+def label_of(rows: pd.DataFrame, kind: str) -> str:
+    """Return the label that stands for a kind of teacher: the kind's own name, else the first label of that kind."""
+    labels = list(dict.fromkeys(rows.loc[rows["teacher"] == kind, "teacher_label"].astype(str)))
+    return kind if kind in labels or not labels else labels[0]
+
+
+def family(rows: pd.DataFrame, claim: Claim, name: str = "") -> dict[str, Effect | None]:
+    """Return the effect of each member of a claim's family, None where there is no pair."""
+    found = changes(rows, claim, name)
+    return {member: found.get(label_of(rows, member)) for member in claim.treated}
+
+
+def judged(rows: pd.DataFrame, claim: Claim) -> list[Judgement]:
+    """Return the verdict on each member of a claim's family."""
+    return judge(claim, family(rows, claim))
+
+
+def others(rows: pd.DataFrame, claim: Claim) -> dict[str, tuple[Effect, float]]:
+    """Return the effects of teachers outside a claim's family, with p values corrected among them; no verdicts."""
+    members = {label_of(rows, member) for member in claim.treated}
+    found = {label: one for label, one in changes(rows, claim).items() if label not in members}
+    corrected = holm(np.array([one.p for one in found.values()]))
+    return {label: (one, float(p)) for (label, one), p in zip(found.items(), corrected, strict=True)}
+
+
+def by_window(rows: pd.DataFrame, windows: Sequence[int] = WINDOWS) -> dict[str, dict[int, Effect]]:
+    """Return C5's effect for each member of its family and each window, of rows that `measured` gave."""
+    out: dict[str, dict[int, Effect]] = {}
+    for window in windows:
+        for member, one in family(rows, C5, column(window)).items():
+            if one is not None:
+                out.setdefault(label_of(rows, member), {})[window] = one
+    return out
+
+
+def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
+    """Return the effects of C4 and C5 on one dataset, of the first training setting that its grid has.
+
+    Args:
+        frame: a study's table of runs, of one dataset.
+    """
+    students = frame[frame["run_type"] == "student"]
+    grids = compared(students) if len(students) else iter(())
+    wanted = {BASELINE, *MEMBERS}
+    for rows in grids:
+        if {BASELINE} < wanted & set(rows["teacher"]):
+            picked = chosen(rows[rows["teacher"].isin(wanted)])
+            return {C4.id: family(picked, C4), C5.id: family(measured(picked, ()), C5)}
+    return {}

@@ -1,0 +1,136 @@
+"""The tables and sentences of the distillation grid. (No torch.)"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kdlib.claims import MINIMUM_PAIRS, Claim, Direction, Effect, Verdict, overall, seeds_needed
+from kdlib.claims.choice import FREE
+from kdlib.plots.style import axis_of, name_of
+from kdlib.report.grid import BASELINE, C4, C5, changes, judged, label_of, others, settings, still
+from kdlib.report.sections import Section, with_interval
+
+if TYPE_CHECKING:
+    from IPython.display import HTML, Markdown
+
+
+def settings_table(rows: pd.DataFrame, picked: pd.DataFrame) -> HTML:
+    """Return a table of each teacher's chosen setting: how many there were, kd_weight, T, S and what chose them."""
+    lines = []
+    for label, setting in settings(picked).items():
+        own = picked[picked["teacher_label"] == label]
+        tried = len(rows.loc[rows["teacher_label"] == label, list(FREE)].drop_duplicates())
+        values = [(100 * own[f"{split}_accuracy"]).tolist() for split in ("val", "test")]
+        cells = [f"{value:g}" for value in setting] + [with_interval(one) for one in values]
+        lines.append([name_of(label), str(tried), *cells, str(own["seed"].nunique())])
+    heads = ("", "settings", "α", "T", "S", "validation accuracy (%)", "test accuracy (%)", "n")
+    return _table(heads, lines)
+
+
+def verdicts(rows: pd.DataFrame, claim: Claim) -> HTML:
+    """Return a table: each teacher's students on a claim's measure, the change from the deterministic one's, n, p.
+
+    p values are corrected over the claim's family for its members, which have a verdict, and among themselves for the
+    other teachers, which have none.
+    """
+    text, factor = axis_of(claim.column)
+    lines = []
+
+    def add(label: str, one: Effect | None, p: float, said: str) -> None:
+        values = (rows.loc[rows["teacher_label"] == label, claim.column].dropna() * factor).tolist()
+        change = [_change(one), str(one.n), _p(p)] if one else ["–", "–", "–"]
+        lines.append([name_of(label), with_interval(values), *change, said])
+
+    add(label_of(rows, BASELINE), None, math.nan, "")
+    raw = changes(rows, claim)
+    for found in judged(rows, claim):
+        label = label_of(rows, found.member)
+        add(label, raw.get(label), found.p, _said(found.verdict, raw.get(label), claim))
+    for label, (one, p) in others(rows, claim).items():
+        add(label, one, p, "")
+    heads = ("", text, "change (%)" if claim.relative else "gain (points)", "n", "p, corrected", claim.id)
+    return _table(heads, lines)
+
+
+def left_out(rows: pd.DataFrame) -> str:
+    """Say how many students a relative change leaves out, and why; nothing where it leaves out none."""
+    said, zero, unmeasured = [], still(rows), int(rows[C5.column].isna().sum())
+    if zero:
+        said.append(f"{_students(zero)} no convergence noise at all; a ratio to zero says nothing.")
+    if unmeasured:
+        said.append(f"{_students(unmeasured)} no history here that is long enough for the window.")
+    return " ".join([*said, "C5 leaves their pairs out."]) if said else ""
+
+
+def _students(count: int) -> str:
+    return "One student has" if count == 1 else f"{count} students have"
+
+
+def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
+    """Say in one line what the Bayesian teachers' students gain in accuracy and noise, with the verdicts."""
+    from IPython.display import Markdown
+
+    said = []
+    for claim, what in ((C4, "test accuracy, points"), (C5, "convergence noise, change in %")):
+        found, raw = judged(rows, claim), changes(rows, claim)
+        each = []
+        for one in found:
+            effect = raw.get(label_of(rows, one.member))
+            numbers = f" {_change(effect)}, n = {effect.n}," if effect else ""
+            each.append(f"{name_of(one.member)}{numbers} {_said(one.verdict, effect, claim)}")
+        said.append(f"{claim.id} ({what}): {'; '.join(each)}. Together: {overall(o.verdict for o in found)}.")
+    line: Markdown = Markdown(  # type: ignore[no-untyped-call]
+        f"**{part.title}** ({where}; against the students of the {name_of(BASELINE)} teacher): {' '.join(said)}"
+    )
+    return line
+
+
+def _said(verdict: Verdict, one: Effect | None, claim: Claim) -> str:
+    """Write a verdict; where it is open, with the seeds that would settle it."""
+    if verdict is not Verdict.INCONCLUSIVE or one is None or one.n < 2:
+        return str(verdict)
+    smallest = claim.smallest
+    if claim.relative and claim.direction is Direction.DECREASE:
+        smallest = 1 / (1 - smallest) - 1  # the logarithm of a fall by 10 % is that of a rise by 11 %
+    few = "fewer than five pairs; " if one.n < MINIMUM_PAIRS else ""
+    needed = seeds_needed(one, smallest, comparisons=len(claim.treated))
+    return f"{verdict} ({few}about {needed} seeds would settle it)"
+
+
+def _change(one: Effect) -> str:
+    """Write a gain in points with half its interval, or a relative change in percent with the ends of its own."""
+    middle = _signed(100 * one.mean, 0 if one.relative else 2)
+    if one.n < 2:
+        return middle
+    if one.relative:
+        return f"{middle} ({_signed(100 * one.low, 0)} to {_signed(100 * one.high, 0)})"
+    return f"{middle} ± {50 * (one.high - one.low):.2f}"
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _p(value: float) -> str:
+    return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> HTML:
+    """Return a table whose first column names the rows."""
+    from IPython.display import HTML
+
+    body = "".join(
+        f"<tr><th>{html.escape(first)}</th>{''.join(f'<td>{html.escape(cell)}</td>' for cell in rest)}</tr>"
+        for first, *rest in lines
+    )
+    head = "".join(f"<th>{html.escape(one)}</th>" for one in heads)
+    shown: HTML = HTML(  # type: ignore[no-untyped-call]
+        '<div class="wide-table" tabindex="0"><table class="table"><thead><tr>'
+        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+    return shown

@@ -1,0 +1,193 @@
+"""The claims page: what each study says of each claim, on each of its datasets. (No torch, but to draw digits.)
+
+`SOURCES` names the function that measures each claim; `columns` asks them all. How it is shown: `verdict_tables`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from kdlib import cmi_by_temperature, studies
+from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, overall, seeds_needed
+from kdlib.config import RunType
+from kdlib.errors import InputError
+from kdlib.notebook import given_names
+from kdlib.plots.style import name_of
+from kdlib.report import bcp_tables, cam_pages, cmi_gain, fewshot, framework_gains, grid, noise, samples, zeroshot
+from kdlib.report.sections import Section
+from kdlib.report.verdict_tables import differences
+from kdlib.synthetic import report as synthetic
+from kdlib.table import found, labels
+
+PAGE = "claims"
+MIXTURE = "gaussian_mixture"
+"""The dataset of synthetic experiments; they count for each of their study's datasets."""
+APART = ("cifar10h",)
+"""Images that only students which learn from people see: no dataset that claims are judged on."""
+
+Effects = dict[str, dict[str, Effect | None]]
+
+
+def of_synthetic(frame: pd.DataFrame) -> Effects:
+    """Return the effects of C1 and C2, of a study's first experiment with hidden layers."""
+    rows = frame[frame["run_type"] == RunType.SYNTHETIC]
+    rows = rows[rows["layers"] > 0] if len(rows) else rows
+    for _, part in synthetic.experiments(rows) if len(rows) else ():
+        return synthetic.effects(synthetic.outcomes(part))
+    return {"C1": {"exact_bcp": None}, "C2": {"noisy_bcp": None}}
+
+
+SOURCES: dict[str, Callable[[pd.DataFrame], Effects]] = {
+    "C1": of_synthetic,
+    "C2": of_synthetic,
+    "C3": bcp_tables.effects,
+    "C4": grid.effects,
+    "C5": grid.effects,
+    "C6": samples.effects,
+    "C7": fewshot.effects,
+    "C8": cmi_gain.effects,
+    "C9": framework_gains.effects,
+    "C10": cam_pages.effects,
+    "C11": fewshot.effects,
+    "C12": zeroshot.effects,
+    "C13": cmi_by_temperature.effects,
+    "C14": bcp_tables.effects,
+}
+"""Which function measures a claim: treated − baseline by member, for a study's rows on one dataset."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hold what one dataset says of one claim."""
+
+    claim: Claim
+    measured: Mapping[str, Effect | None]
+    """Treated − baseline as it is, by member of the family."""
+    guards: Mapping[str, Effect] = field(default_factory=dict)
+    note: str = ""
+    """Why nothing was measured, or what stands beside; no verdict rests on it."""
+
+    @property
+    def judged(self) -> list[Judgement]:
+        """Return the verdict on each member, corrected over the family."""
+        return judge(self.claim, self.measured, self.guards)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the single answer."""
+        return overall(one.verdict for one in self.judged)
+
+    def needed(self, one: Judgement) -> int | None:
+        """Return the seeds that a verdict on a member would need at the spread seen; None where nothing is open.
+
+        With one seed there is no spread to plan with, and the fewest that allow a verdict are named.
+        """
+        if one.verdict is not Verdict.INCONCLUSIVE or one.effect is None:
+            return None
+        family = sum(effect is not None for effect in self.measured.values())
+        plans = [(one.effect, self.claim.smallest, family)]
+        if self.claim.guard is not None and one.member in self.guards:
+            plans.append((self.guards[one.member], -self.claim.guard.worst, 1))
+        return max(seeds_needed(e, size, comparisons=n) if e.n > 1 else 5 for e, size, n in plans)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Hold what one study says on one of its datasets."""
+
+    part: Section
+    """The study, with all its rows."""
+    dataset: str
+    alone: bool
+    """Whether the study has no other dataset."""
+    answers: tuple[Answer, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the study's title, with the dataset where it takes one to tell columns apart."""
+        return self.part.title if self.alone else f"{self.part.title}: {self.dataset}"
+
+
+def columns(only: str = "") -> list[Column]:
+    """Return what every study that lists the page says, the study with most runs first.
+
+    Args:
+        only: studies joined by `+`; all that have runs or records by default.
+
+    Raises:
+        InputError: a study does not exist, or papermill was given a name that is no parameter.
+    """
+    known, injected = given_names()
+    for name in injected:
+        if name not in known:
+            raise InputError(f"{name} is no parameter of this report: allowed are {', '.join(sorted(known))}.")
+    out = []
+    for name in only.split("+") if only else studies.names():
+        study = studies.load(name)
+        if PAGE not in study.reports or (study.scratch and not only):
+            continue
+        wanted = labels(study)
+        frame = found(wanted)
+        part = Section(study.name, study.title, study.about, frame, len(wanted) - len(frame))
+        judged = datasets(frame) if len(frame) else []
+        out += [Column(part, each, len(judged) == 1, answers(rows, each)) for each, rows in judged]
+    return sorted(out, key=lambda column: -len(column.part.frame))
+
+
+def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the datasets on which a study's claims are judged, with their rows and those of synthetic experiments."""
+    drawn = frame["run_type"] == RunType.SYNTHETIC
+    rows = frame[~drawn & ~noise.swept(frame) & ~frame["dataset"].isin(APART)]
+    names = list(dict.fromkeys(rows["dataset"])) or ([MIXTURE] if drawn.any() else [])
+    return [(str(name), pd.concat([rows[rows["dataset"] == name], frame[drawn]])) for name in names]
+
+
+def answers(frame: pd.DataFrame, dataset: str) -> tuple[Answer, ...]:
+    """Return the answer to every claim.
+
+    Args:
+        frame: a study's rows on one dataset, and its synthetic experiments.
+        dataset: its name.
+    """
+    trained = frame[frame["run_type"] != RunType.SYNTHETIC]
+    all_effects: Effects = {}
+    for measure in dict.fromkeys(SOURCES.values()):
+        if measure is of_synthetic or len(trained):
+            all_effects |= measure(frame if measure is of_synthetic else trained)
+    said = notes(trained, dataset) if len(trained) else {}
+    guards = {"C8": cmi_gain.guards(trained)} if len(trained) else {}
+    return tuple(
+        Answer(
+            claim,
+            all_effects.get(claim.id) or dict.fromkeys(claim.treated),
+            guards.get(claim.id, {}),
+            said.get(claim.id, ""),
+        )
+        for claim in CLAIMS
+    )
+
+
+def notes(frame: pd.DataFrame, dataset: str) -> dict[str, str]:
+    """Say by claim what stands beside its verdict: test NLL where nobody knows the BCPs, MCMI of other parents.
+
+    Args:
+        frame: a study's rows on one dataset, without synthetic experiments.
+        dataset: its name.
+    """
+    said = {}
+    teachers = bcp_tables.of_one_network(frame)
+    if bcp_tables.baseline_of(teachers) is not None and not bcp_tables.has(teachers, "test_kl_to_bcp"):
+        for claim, ones in bcp_tables.effects(frame, "test_nll").items():
+            lines = differences({"MCMI" if n == "as trained" else name_of(n): e for n, e in ones.items()}, "nats")
+            said[claim] = f"Not measurable here: nobody knows the BCPs of {dataset}." + (
+                f" Beside it, test NLL minus the deterministic teacher's: {lines}." if lines else ""
+            )
+    elif not dataset.startswith("digits"):
+        said |= dict.fromkeys(("C3", "C14"), "The answers of people stand in for the BCPs.")
+    for pair, (cmi, accuracy) in cmi_gain.others(frame).items():
+        both = differences({"CMI": cmi}, "nats"), differences({"accuracy": accuracy}, "accuracy")
+        said["C8"] = f"{said.get('C8', '')} Beside it, {name_of(pair)}: {', '.join(filter(None, both))}.".strip()
+    return said

@@ -1,0 +1,113 @@
+"""Confusion counts: by hand, of real students, and from records as from runs."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small
+import torch
+from small import DATASET
+
+from kdlib import confusions, metrics, paths
+from kdlib.confusions import Confusion, count, counts_of, mean_shares
+from kdlib.execute import execute
+from kdlib.report import zeroshot
+from kdlib.report.pages import picture
+from kdlib.report.sections import sections
+from kdlib.runs import Run
+from kdlib.table import keep, table
+
+STUDY = """
+title: Zero
+parameters: {dataset: "digits:tiny", architecture: cnn4, epochs: 1, threads: 1, seed: [0, 1]}
+reports: [zeroshot]
+students:
+  floor: {teacher: one_hot}
+  zeroshot: {teacher: [one_hot, exact_bcp], omit_classes: "3"}
+"""
+
+
+@pytest.fixture
+def omitting(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Give the test a finished study of students that omit a class, and return its file."""
+    monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
+    file = tmp_path / "zero.yaml"
+    file.write_text(STUDY)
+    for given in ({}, {"omit_classes": "3"}, {"omit_classes": "3", "teacher": "exact_bcp"}):
+        for seed in (0, 1):
+            execute(small.student(epochs=1, seed=seed, **given))
+    return str(file)
+
+
+def test_counts_by_hand() -> None:
+    log_probs = np.log([[0.7, 0.2, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
+    counts = count(log_probs, [0, 0, 1, 2])
+    assert counts.dtype == np.int32
+    assert counts.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
+    other = Confusion(np.array([[0, 2, 0], [0, 1, 0], [0, 0, 1]], np.int32), ("cat", "dog", "2"))
+    shares = mean_shares([Confusion(counts, other.classes), other])
+    assert shares[0].tolist() == [25, 75, 0] and shares[1].tolist() == [50, 50, 0]
+    assert [other.place(name) for name in ("dog", "1", "2")] == [1, 1, 2]
+    assert mean_shares([Confusion(np.zeros((2, 2), np.int32), ("a", "b"))]).sum() == 0  # a class without images
+
+
+def test_counts_are_those_of_the_metrics() -> None:
+    log_probs = torch.randn(200, 10, generator=torch.Generator().manual_seed(0)).log_softmax(1)
+    labels = torch.arange(200) % 10
+    assert (count(log_probs, labels) == metrics.confusion(log_probs, labels).numpy()).all()
+
+
+def test_a_student_s_counts_are_its_measured_accuracies(omitting: str) -> None:
+    for _, row in table(omitting).iterrows():
+        found = counts_of(row)
+        assert found is not None and found.classes == tuple(DATASET.classes)
+        assert found.counts.sum() == len(DATASET.test)
+        assert np.trace(found.counts) / found.counts.sum() == pytest.approx(row["test_accuracy"])
+        if row["omit_classes"] == "3":
+            assert found.counts[3, 3] / found.counts[3].sum() == pytest.approx(row["test_omitted_accuracy"])
+
+
+def test_a_record_shows_the_same_pictures_as_a_run(omitting: str) -> None:
+    def pages() -> list[object]:
+        (part,) = sections("zeroshot", "student", omitting)
+        ((_, frame),) = part.settings
+        (rows,) = zeroshot.compared(frame)
+        drawn = zeroshot.pictures(rows)
+        assert drawn is not None
+        return [set(part.frame["source"]), *map(picture, drawn[:2]), *drawn[2:]]
+
+    of_runs = pages()
+    folder, _ = keep(omitting)
+    assert (folder / confusions.FILE).stat().st_size < 10_000
+    shutil.rmtree(paths.runs())
+    of_records = pages()
+    assert (of_runs[0], of_records[0]) == ({"run"}, {"record"})
+    assert of_runs[1:] == of_records[1:]
+    assert of_runs[3:] == ["3", 2]
+
+
+def test_records_keep_students_that_omit_classes_and_what_was_there(omitting: str) -> None:
+    frame = table(omitting)
+    folder = paths.RECORDS / "zero"
+    folder.mkdir(parents=True)
+    confusions.keep(folder, frame[frame["omit_classes"] == ""])
+    assert not (folder / confusions.FILE).exists()
+    zero = frame[frame["omit_classes"] != ""]
+    confusions.keep(folder, zero[:1])
+    confusions.keep(folder, zero[1:])
+    for _, row in frame.assign(source="record").iterrows():
+        found = counts_of(row)
+        assert (found is None) == (row["omit_classes"] == "")
+        if found is not None:
+            answers = Run(str(row["run"])).predictions()["test"]
+            assert (found.counts == count(answers, DATASET.test.labels)).all()
+    assert counts_of(zero.iloc[0].copy().replace(zero.iloc[0]["run"], "nobody").replace("run", "record")) is None
+
+
+def test_without_the_images_a_run_has_no_counts(omitting: str) -> None:
+    row = table(omitting).iloc[0].copy()
+    row["dataset"], row["data_root"] = "cifar10", "/nowhere"
+    assert counts_of(row) is None
