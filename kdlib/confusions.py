@@ -61,8 +61,9 @@ def counts_of(row: pd.Series[Any]) -> Confusion | None:
     Args:
         row: of the table of runs.
     """
-    if row["source"] == "run":
-        return _of_run(row)
+    found = _of_run(row) if row["source"] == "run" else None
+    if found is not None:
+        return found
     for file in sorted(paths.RECORDS.glob(f"*/{FILE}")):
         tensors, classes = _kept(file, file.stat().st_mtime)
         if (name := str(row["run"])) in tensors:

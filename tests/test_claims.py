@@ -70,6 +70,15 @@ def test_intervals_cover_as_stated(n: int) -> None:
     assert 0.93 <= covered <= 0.97
 
 
+@pytest.mark.parametrize("n", [5, 10])
+def test_intervals_of_relative_changes_cover_as_stated(n: int) -> None:
+    rng = np.random.default_rng(n)
+    baseline = np.exp(rng.normal(0, 0.5, (SIMULATIONS, n)))
+    treated = 0.7 * baseline * np.exp(rng.normal(0, 0.2, (SIMULATIONS, n)))
+    found = [claims.paired_relative(a, b) for a, b in zip(treated, baseline, strict=True)]
+    assert 0.93 <= np.mean([e.low <= -0.3 <= e.high for e in found]) <= 0.97
+
+
 def test_a_bootstrap_of_five_seeds_would_not() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0, 1, (400, 5))
@@ -117,6 +126,42 @@ def test_false_verdicts_are_as_rare_as_stated(n: int) -> None:
     just = [row.smallest] * 4
     said = [[j.verdict for j in claims.judge(row, family(rng, n, just))] for _ in range(SIMULATIONS)]
     assert np.mean([Verdict.NOT_SUPPORTED in verdicts for verdicts in said]) <= 0.05
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_false_verdicts_stay_rare_in_a_family_of_twelve(n: int) -> None:
+    rng = np.random.default_rng(n)
+    row = claim("C9")
+    assert len(row.treated) == 12
+    for sizes, false, among in (
+        ([0.0] * 12, Verdict.SUPPORTED, slice(12)),
+        ([row.smallest] * 12, Verdict.NOT_SUPPORTED, slice(12)),
+        ([0.05] * 6 + [0.0] * 6, Verdict.SUPPORTED, slice(6, 12)),  # true effects beside do not hide false ones
+        ([-0.05] * 6 + [row.smallest] * 6, Verdict.NOT_SUPPORTED, slice(6, 12)),
+    ):
+        families = (family(rng, n, sizes) for _ in range(SIMULATIONS // 2))
+        said = [[one.verdict for one in claims.judge(row, effects)[among]] for effects in families]
+        assert np.mean([false in verdicts for verdicts in said]) <= 0.05
+    # without the correction they would not
+    plain = [[e.p for e in family(rng, n, [0.0] * 12).values() if e] for _ in range(400)]
+    assert np.mean([min(values) <= 0.05 for values in plain]) > 0.15
+
+
+def test_false_verdicts_on_a_relative_decrease() -> None:
+    rng = np.random.default_rng(2)
+    row = claim("C5")
+
+    def said(factor: float) -> list[Verdict]:
+        base = np.exp(rng.normal(0, 0.3, 10))
+        effects = {
+            who: claims.paired_relative(factor * base * np.exp(rng.normal(0, 0.05, 10)), base) for who in row.treated
+        }
+        return [one.verdict for one in claims.judge(row, effects)]
+
+    assert np.mean([Verdict.SUPPORTED in said(1.0) for _ in range(SIMULATIONS)]) <= 0.05
+    assert np.mean([Verdict.NOT_SUPPORTED in said(1 - row.smallest) for _ in range(SIMULATIONS)]) <= 0.05
+    assert np.mean([verdict is Verdict.SUPPORTED for _ in range(200) for verdict in said(0.75)]) > 0.95
+    assert np.mean([verdict is Verdict.NOT_SUPPORTED for _ in range(200) for verdict in said(1.1)]) > 0.95
 
 
 def test_verdicts_find_what_is_there() -> None:
@@ -178,6 +223,37 @@ def test_a_guard_can_stop_a_claim() -> None:
     assert claims.judge(row, cmi)[0].verdict is Verdict.INCONCLUSIVE
 
 
+def test_a_guard_of_few_pairs_says_nothing_and_a_dear_one_decides() -> None:
+    row = claim("C8")
+    sure = {"mcmi": claims.paired([0.5, 0.6, 0.55, 0.52, 0.58], [0.2, 0.3, 0.2, 0.25, 0.22])}
+    nothing = {"mcmi": claims.mean_interval([0.0, 0.001, -0.001, 0.0005, -0.0005])}
+    unclear = {"mcmi": claims.mean_interval([0.03, -0.01, 0.02, 0.0, 0.01])}
+    cheap = {"mcmi": claims.mean_interval([0.001, -0.002, 0.0, 0.002, -0.001])}
+    few = {"mcmi": claims.mean_interval([0.001, -0.001, 0.0, 0.001])}
+    dear = {"mcmi": claims.mean_interval([-0.03, -0.035, -0.028, -0.033, -0.031])}
+    assert claims.judge(row, sure, few)[0].verdict is Verdict.INCONCLUSIVE
+    assert claims.judge(row, unclear, cheap)[0].verdict is Verdict.INCONCLUSIVE
+    assert claims.judge(row, nothing, cheap)[0].verdict is Verdict.NOT_SUPPORTED
+    for effect in (sure, unclear, nothing):
+        assert claims.judge(row, effect, dear)[0].verdict is Verdict.NOT_SUPPORTED
+    assert claims.judge(row, {"mcmi": None}, dear)[0].verdict is Verdict.NOT_RUN
+    assert claims.judge(claim("C3"), {"laplace": None}, dear)[0].verdict is Verdict.NOT_RUN
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_a_guard_errs_as_rarely_as_stated(n: int) -> None:
+    rng = np.random.default_rng(n)
+    row = claim("C8")
+    assert row.guard is not None
+    raised = {"mcmi": claims.mean_interval(rng.normal(0.1, 0.001, n))}
+    said = [
+        claims.judge(row, raised, {"mcmi": claims.mean_interval(rng.normal(row.guard.worst, 0.01, n))})[0].verdict
+        for _ in range(SIMULATIONS)
+    ]  # the cost is exactly the worst acceptable one: either answer is false
+    for verdict in (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED):
+        assert np.mean([one is verdict for one in said]) <= 0.04
+
+
 def test_a_family_has_one_answer() -> None:
     yes, no, unclear, absent = Verdict
     assert claims.overall([yes, yes]) is yes
@@ -199,6 +275,25 @@ def test_seeds_needed_give_the_power() -> None:
     assert claims.seeds_needed(seen, 0.008, comparisons=4) > n
     with pytest.raises(InputError, match="smallest"):
         claims.seeds_needed(seen, 0.0)
+
+
+@pytest.mark.parametrize("members", [1, 4])
+def test_seeds_needed_lead_to_verdicts(members: int) -> None:
+    rng = np.random.default_rng(members)
+    row, spread = claim("C9"), 0.008
+    n = claims.seeds_needed(Effect(0.0, -0.01, 0.01, 5, spread, 1.0), row.smallest, comparisons=members)
+
+    def share(verdict: Verdict, size: float) -> float:
+        drawn = rng.normal(size, spread, (500, members, n))
+        said = [
+            claims.judge(row, {str(k): claims.mean_interval(values) for k, values in enumerate(effects)})
+            for effects in drawn
+        ]
+        return float(np.mean([one.verdict is verdict for each in said for one in each]))
+
+    # nothing there: told from the smallest of interest; twice that: told from zero
+    assert share(Verdict.NOT_SUPPORTED, 0.0) > 0.76
+    assert share(Verdict.SUPPORTED, 2 * row.smallest) > 0.95
 
 
 def test_gains_pair_by_seed() -> None:

@@ -109,5 +109,5 @@ def test_records_keep_students_that_omit_classes_and_what_was_there(omitting: st
 
 def test_without_the_images_a_run_has_no_counts(omitting: str) -> None:
     row = table(omitting).iloc[0].copy()
-    row["dataset"], row["data_root"] = "cifar10", "/nowhere"
+    row["dataset"], row["image_size"] = "folder:/nowhere", 32.0
     assert counts_of(row) is None

@@ -35,7 +35,7 @@ def students(
 
 def table(gains: dict[float, float], seeds: int = 5) -> pd.DataFrame:
     """Return a study of both protocols; MCMI gains as given by `steps`, half of it by `epochs`."""
-    labels = {"kd_weight": None, "temperature": None, "student_temperature": None}
+    labels: dict[str, Any] = {"kd_weight": None, "temperature": None, "student_temperature": None}
     parts = []
     for fraction in FRACTIONS:
         for match, share in (("steps", 1.0), ("epochs", 0.5)) if fraction < 1 else (("steps", 1.0),):
@@ -99,7 +99,7 @@ def test_what_was_not_run_has_no_effect() -> None:
 
 
 def test_settings_are_chosen_at_each_fraction_and_within_a_protocol() -> None:
-    warm = {"temperature": 4.0, "student_temperature": 4.0, "kd_weight": 0.9, "label": "fewshot_warm"}
+    warm: dict[str, Any] = {"temperature": 4.0, "student_temperature": 4.0, "kd_weight": 0.9, "label": "fewshot_warm"}
     better = [students("mcmi", 0.05, 0.2, **warm), students("mcmi", 0.25, -0.2, **warm),
               students("mcmi", 1.0, 0.3, **warm)]  # fmt: skip
     ((_, rows),) = fewshot.compared(pd.concat([table(GAINS), *better], ignore_index=True))

@@ -96,6 +96,17 @@ def test_only_the_grid_s_students_are_compared() -> None:
     assert not list(grid.compared(FRAME.assign(label="fewshot")))
 
 
+def test_the_floor_and_the_ceiling_stand_beside_and_change_no_verdict() -> None:
+    ends = students({"one_hot": -0.02, "exact_bcp": 0.05}, label="floor").query("kd_weight == 1 and temperature == 1")
+    other = ends.assign(epochs=10, run=ends["run"] + "-short")
+    rows = grid.with_ends(chosen(FRAME), pd.concat([FRAME, ends, other], ignore_index=True))
+    assert set(rows.loc[rows["teacher"].isin(grid.ENDS), "run"]) == set(ends["run"])
+    assert grid.family(rows, grid.C4) == grid.family(PICKED, grid.C4)
+    assert list(grid.others(rows, grid.C4)) == ["early_stopped", "one_hot", "exact_bcp"]
+    assert grid.settings(rows) == grid.settings(PICKED)
+    assert grid.with_ends(PICKED, FRAME) is PICKED
+
+
 def test_means_and_settings() -> None:
     means = grid.means(FRAME)
     assert list(means.index) == list(GAINS) and means.shape == (4, 4)

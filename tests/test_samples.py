@@ -98,13 +98,19 @@ def test_two_teachers_and_two_trainings_are_sweeps_of_their_own() -> None:
 def test_what_the_page_shows(seeds: int) -> None:
     (sweep,) = samples.compared(table(0.001, seeds))
     figure = samples.drawn(sweep)
-    accuracy, nll = figure.axes
-    assert (accuracy.get_title(loc="left"), nll.get_title(loc="left")) == ("test accuracy (%)", "test NLL (nats)")
+    accuracy, gain, nll = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "test accuracy (%)", "gain over one sample (points)", "test NLL (nats)",
+    ]  # fmt: skip
     assert [text.get_text() for text in nll.get_xticklabels()] == ["1", "2", "4", "16"]
     curve = max(accuracy.get_lines(), key=lambda line: line.get_marker() == "s")
     means = sweep.rows.groupby("samples")["test_accuracy"].mean() * 100
     assert curve.get_xdata().tolist() == [1, 2, 4, 16]  # type: ignore[union-attr]
     assert curve.get_ydata().tolist() == pytest.approx(means.tolist())  # type: ignore[union-attr]
+    found = samples.gain(sweep)
+    curve = max(gain.get_lines(), key=lambda line: line.get_marker() == "s")
+    assert found is not None
+    assert (curve.get_ydata()[0], curve.get_ydata()[-1]) == pytest.approx((0, 100 * found.mean))  # type: ignore[index]
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     n = f" (n = {seeds})" if seeds > 1 else ""
     assert legend == [f"one-hot{n}", f"exact BCP{n}", f"variational{n}"]

@@ -25,7 +25,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 RESULTS = "book/results/"
-MOST_LINES = 3
+MOST_LINES = 2
 """Of a page, on the opening page."""
 NOT_RUN = "Not run here yet: `make book` runs the study that fills this page."
 TITLES = {

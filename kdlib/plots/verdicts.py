@@ -42,8 +42,10 @@ EDGE = 60.0
 """How far the figure of effects reaches, in smallest effects of interest; longer intervals end in an arrow."""
 MOST = 6
 """Columns that fit side by side."""
-_BESIDE = 3
+_BESIDE = 2
 """With more columns, a claim's name stands above its row, not beside it."""
+_NARROW = 1.6
+"""Inches that a tile needs to hold its mark beside its word."""
 
 
 @dataclass(frozen=True)
@@ -72,44 +74,46 @@ def matrix(claims: Sequence[str], columns: Sequence[str], verdicts: Sequence[Seq
     if not claims or not 0 < len(columns) <= MOST:
         raise InputError(f"columns = {len(columns)}; the figure of verdicts has 1 to {MOST}, and at least one claim.")
     beside = len(columns) <= _BESIDE
-    wide = min(1.45, (WIDTH - 0.3) / len(columns))
-    left = WIDTH - 0.25 - wide * len(columns) if beside else 0.0
-    heads = ["\n".join(textwrap.wrap(name, max(8, int(wide / 0.098)))) for name in columns]
-    top = 0.24 * max(head.count("\n") + 1 for head in heads) + 0.06
-    high = 0.5 if beside else 0.72
+    wide = min(1.75, (WIDTH - 0.3) / len(columns))
+    left = WIDTH - 0.3 - wide * len(columns) if beside else 0.0
+    heads = ["\n".join(textwrap.wrap(name, max(8, int(wide / 0.105)))) for name in columns]
+    top = 0.25 * max(head.count("\n") + 1 for head in heads) + 0.06
+    above, tile = (0.0, 0.52) if beside else (0.34, 0.4 if wide > _NARROW else 0.52)
+    high = above + tile + 0.04
     figure, (axes,) = canvas(top + high * len(claims) + 0.15)
     axes.set(xlim=(0, left + wide * len(columns)), ylim=(high * len(claims), -top))
     axes.axis("off")
     for k, head in enumerate(heads):
-        axes.text(left + wide * (k + 0.5), -0.06, head, ha="center", va="bottom", fontsize=12, weight="bold")
+        axes.text(left + wide * (k + 0.5), -0.06, head, ha="center", va="bottom", fontsize=13, weight="bold")
     for row, (claim, said) in enumerate(zip(claims, verdicts, strict=True)):
         y = high * row
         if beside:
-            lines = "\n".join(textwrap.wrap(claim, max(16, int(left / 0.098))))
-            axes.text(0, y + high / 2, lines, va="center", fontsize=12, linespacing=1.0)
+            lines = "\n".join(textwrap.wrap(claim, max(16, int(left / 0.112))))
+            axes.text(0, y + tile / 2, lines, va="center", fontsize=14, linespacing=1.0)
         else:
-            axes.text(0.02, y + 0.15, claim, va="center", fontsize=12)
+            axes.text(0.02, y + above / 2 + 0.04, claim, va="center", fontsize=14)
         for k, verdict in enumerate(said):
-            _tile(axes, left + wide * k, y + (0.0 if beside else 0.27), wide, 0.46 if beside else 0.4, verdict)
+            _tile(axes, left + wide * k, y + above, wide, tile, verdict)
     return figure
 
 
 def _tile(axes: Axes, x: float, y: float, wide: float, high: float, verdict: Verdict) -> None:
-    """Draw one verdict: a tile with the mark at its left and the word."""
+    """Draw one verdict: a tile with the mark and the word, beside each other or, where it is narrow, below."""
     from matplotlib.patches import Rectangle
 
-    look, gap = LOOKS[verdict], 0.03
+    look, gap = LOOKS[verdict], 0.025
     ran = verdict is not Verdict.NOT_RUN
     axes.add_patch(
         Rectangle((x + gap, y + gap), wide - 2 * gap, high - 2 * gap, facecolor=look.tile,
                   edgecolor="#555555" if ran else "#cccccc", linewidth=0.8)
     )  # fmt: skip
-    middle, color = y + high / 2, look.text if verdict is Verdict.SUPPORTED else look.color
-    narrow = wide < 1.25
-    words = str(verdict).replace(" ", "\n") if narrow and len(str(verdict)) > 12 else str(verdict)
-    axes.plot(x + 0.13, middle, look.marker, color=color, mfc=color if look.filled else "white", ms=7.5, mew=1.6)
-    axes.text(x + (0.22 if narrow else 0.26), middle, words, va="center", fontsize=9.6 if narrow else 11,
-              linespacing=0.95, color=look.text)  # fmt: skip
+    color = look.text if verdict is Verdict.SUPPORTED else look.color
+    narrow = wide <= _NARROW
+    mark = (x + wide / 2, y + 0.16) if narrow else (x + 0.16, y + high / 2)
+    word = (x + wide / 2, y + 0.37) if narrow else (x + 0.3, y + high / 2)
+    axes.plot(*mark, look.marker, color=color, mfc=color if look.filled else "white", ms=8, mew=1.7)
+    axes.text(*word, str(verdict), va="center", ha="center" if narrow else "left", fontsize=13 if not narrow else 11 if wide > 1.2 else 10.2,
+              color=look.text)  # fmt: skip
 
 
 def forest(rows: Sequence[Row]) -> Figure:
@@ -122,7 +126,7 @@ def forest(rows: Sequence[Row]) -> Figure:
     """
     if not rows:
         raise InputError("the table has no rows; a figure of effects needs at least one claim.")
-    figure, (axes,) = canvas(1.45 + 0.4 * len(rows))
+    figure, (axes,) = canvas(1.45 + 0.42 * len(rows))
     axes.set_xscale("symlog", linthresh=1, linscale=0.9)
     axes.set_xlim(-EDGE, EDGE)
     axes.axvspan(-1, 1, color="#e8e8e8", zorder=0.4)
@@ -130,7 +134,7 @@ def forest(rows: Sequence[Row]) -> Figure:
     for y, row in enumerate(rows):
         look = LOOKS[row.verdict]
         words = str(row.verdict) + (f"\nn = {row.n}" if row.n else "")
-        axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=11, linespacing=1.0)
+        axes.text(1.02, y, words, transform=axes.get_yaxis_transform(), va="center", fontsize=12, linespacing=1.0)
         if math.isnan(row.mean):
             continue
         low, high = (row.mean if math.isnan(end) else end for end in (row.low, row.high))

@@ -170,5 +170,8 @@ def _classes(axes: Axes, classes: Sequence[str], omitted: Sequence[int]) -> None
     axes.set_xticks(shown, labels, rotation=0 if short else 90)
 
 
-def _seeds(frame: pd.DataFrame, by: str, group: object) -> int:
-    return int(frame.loc[frame[by] == group, "seed"].nunique())
+def _seeds(frame: pd.DataFrame, by: str, group: object) -> str:
+    """Write how many seeds a line's marks stand for."""
+    counts = frame[frame[by] == group].groupby(["setting", "omitted"])["seed"].nunique()
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low} to {high}"

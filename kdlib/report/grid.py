@@ -60,6 +60,14 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield rows[setting == one]
 
 
+def with_ends(picked: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Add students of one-hot labels and of the exact BCPs that were trained alike: the floor and the ceiling."""
+    setting = texts(picked, TRAINING)
+    ends = frame[frame["teacher"].isin(ENDS) & (frame["framework"] == "kd")].drop_duplicates("run")
+    ends = ends[texts(ends, TRAINING).isin(setting)]
+    return pd.concat([picked, chosen(ends, by=("teacher",))]) if len(ends) else picked
+
+
 def means(rows: pd.DataFrame, value: str = "test_accuracy") -> pd.DataFrame:
     """Return the grid's means over seeds: a row a teacher, a column a (kd_weight, T, S); NaN where none was trained."""
     order = list(dict.fromkeys(rows["teacher_label"]))
@@ -68,7 +76,7 @@ def means(rows: pd.DataFrame, value: str = "test_accuracy") -> pd.DataFrame:
 
 def settings(rows: pd.DataFrame) -> dict[str, tuple[float, ...]]:
     """Return each teacher's kd_weight, T and S, of rows that have one setting a teacher."""
-    first = rows.drop_duplicates("teacher_label")
+    first = rows[~rows["teacher"].isin(ENDS)].drop_duplicates("teacher_label")
     values = first[list(FREE)].astype(float).itertuples(index=False)
     return dict(zip(first["teacher_label"], map(tuple, values), strict=True))
 

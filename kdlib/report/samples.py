@@ -89,11 +89,14 @@ def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
 
 
 def drawn(sweep: Sweep) -> Figure:
-    """Draw test accuracy and NLL against the number of samples, between the floor and the ceiling."""
-    panels = []
-    for value in ("test_accuracy", "test_nll"):
-        title, factor = axis_of(value)
-        panels.append(Panel(title, sweep.rows, value, factor, sweep.ends if len(sweep.ends) else None))
+    """Draw test accuracy, its paired gain over one sample and NLL against the number of samples."""
+    ends = sweep.ends if len(sweep.ends) else None
+    one = sweep.rows[sweep.rows["samples"] == 1].set_index("seed")[CLAIM.column]
+    rows = sweep.rows.assign(gain=sweep.rows[CLAIM.column] - sweep.rows["seed"].map(one))
+    panels = [Panel(title, rows, value, factor, ends) for value in (CLAIM.column, "test_nll")
+              for title, factor in [axis_of(value)]]  # fmt: skip
+    if rows["gain"].notna().any():
+        panels.insert(1, Panel("gain over one sample (points)", rows, "gain", 100, strip=CLAIM.smallest))
     return lines(panels, "samples", "teacher_label", "samples of the teacher a step", base=2, seeds=True)
 
 

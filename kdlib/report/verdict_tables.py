@@ -38,6 +38,7 @@ SHORT = {
 }
 """The claims in a few words."""
 
+_WRAP = ' style="white-space: normal; min-width: 7rem"'
 UNITS = {"accuracy": (100.0, "points", 2), "relative change": (100.0, "%", 1), "nats": (1.0, "nats", 3)}
 """How an effect is written: factor, unit, decimals."""
 
@@ -78,7 +79,7 @@ def measures() -> HTML:
     for claim in CLAIMS:
         guard = ""
         if claim.guard is not None:
-            guard = f"; {claim.guard.measure} may change by no less than {amount(claim.guard.worst, 'accuracy')} points"
+            guard = f"; {claim.guard.measure} may fall by at most {-100 * claim.guard.worst:g} points"
         who = claim.treated if len(claim.treated) <= 3 else (f"each of {len(claim.treated)} frameworks, mcmi",)
         pair = f"{', '.join(map(name_of, who))} against {name_of(claim.baseline)}"
         cells = [claim.text, f"{claim.measure}{guard}", pair, smallest(claim), claim.source]
@@ -87,27 +88,23 @@ def measures() -> HTML:
     return table_of("".join(f"<th>{head}</th>" for head in heads), rows)
 
 
-_WRAP = ' style="white-space: normal; min-width: 7rem"'
-
-
 def verdicts(column: Column) -> HTML:
     """Return a study's table: for every claim each member's effect, n, corrected p, verdict and the seeds to settle."""
+    heads = ("compared", "treated − baseline", "n", "p, corrected", "verdict", "seeds needed")
     rows = []
     for answer in column.answers:
-        lines = _lines(answer)
-        span = len(lines) + bool(answer.note)
-        title = f"<b>{answer.claim.id}</b> {html.escape(SHORT[answer.claim.id])}: <b>{answer.verdict}</b>"
-        first = f'<td rowspan="{span}" style="white-space: normal; min-width: 9rem">{title}</td>'
-        rows += [f"<tr>{first if k == 0 else ''}{line}</tr>" for k, line in enumerate(lines)]
+        ran = answer.verdict is not Verdict.NOT_RUN
+        matter = f" (would matter: {smallest(answer.claim)})" if ran else ""
+        title = f"{html.escape(called(answer.claim) + matter)}: {answer.verdict}"
+        rows.append(f'<tr><th colspan="{len(heads)}" style="text-align: left">{title}</th></tr>')
+        rows += _lines(answer) if ran else []
         if answer.note:
-            rows.append(f'<tr><td colspan="7" style="white-space: normal">{html.escape(answer.note)}</td></tr>')
-    heads = ("claim: verdict", "compared", "treated − baseline", "would matter", "n", "p, corrected", "verdict",
-             "seeds needed")  # fmt: skip
+            rows.append(f'<tr><td colspan="{len(heads)}"{_WRAP}>{html.escape(answer.note)}</td></tr>')
     return table_of("".join(f"<th>{head}</th>" for head in heads), rows)
 
 
 def _lines(answer: Answer) -> list[str]:
-    """Return the cells of each member that was measured, of its guard, and of all that were not run."""
+    """Return a row for each member that was measured, one for its guard, and one for all that were not run."""
     claim, out = answer.claim, []
     for one in answer.judged:
         effect = answer.measured[one.member]
@@ -117,20 +114,20 @@ def _lines(answer: Answer) -> list[str]:
         told = "" if seeds is None else f"{seeds:,}" if seeds > effect.n else "too near the smallest"
         p = "–" if math.isnan(one.p) else "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
         few = f" (n < {MINIMUM_PAIRS})" if effect.n < MINIMUM_PAIRS else ""
-        cells = [name_of(one.member), interval(effect, claim.unit), smallest(claim), str(effect.n), p]
-        out.append(_row([*cells, f"{one.verdict}{few}", told]))
+        out.append(
+            _row(name_of(one.member), interval(effect, claim.unit), str(effect.n), p, f"{one.verdict}{few}", told)
+        )
         if claim.guard is not None and (guard := answer.guards.get(one.member)) is not None:
-            least = f"not below {amount(claim.guard.worst, 'accuracy')} points"
-            out.append(_row([claim.guard.measure, interval(guard, "accuracy"), least, str(guard.n), "–", "guard", ""]))
+            least = f"guard: not below −{-100 * claim.guard.worst:g} points"
+            out.append(_row(claim.guard.measure, interval(guard, "accuracy"), str(guard.n), "–", least, ""))
     left = [name_of(one.member) for one in answer.judged if answer.measured[one.member] is None]
     if left:
-        out.append(_row([", ".join(left), "–", smallest(claim), "–", "–", str(Verdict.NOT_RUN), ""]))
+        out.append(_row(", ".join(left), "–", "–", "–", str(Verdict.NOT_RUN), ""))
     return out
 
 
-def _row(cells: Sequence[str]) -> str:
-    first, *rest = (html.escape(cell) for cell in cells)
-    return f'<td style="white-space: normal">{first}</td>' + "".join(f"<td>{cell}</td>" for cell in rest)
+def _row(first: str, *rest: str) -> str:
+    return f"<tr><td{_WRAP}>{html.escape(first)}</td>{''.join(f'<td>{html.escape(cell)}</td>' for cell in rest)}</tr>"
 
 
 def matrix(columns: Sequence[Column]) -> Figure:
@@ -165,9 +162,11 @@ def rows_of(column: Column) -> list[Row]:
             assert effect is not None
             values = [scaled(value, claim) for value in (effect.mean, effect.low, effect.high)]
             out.append(Row(words, values[0], min(values[1:]), max(values[1:]), effect.n, one.verdict))
-        if len(ran) < len(judged):
-            left = f"{claim.id}, {len(judged) - len(ran)} others" if ran else textwrap.fill(called(claim), 24)
-            out.append(Row(left, math.nan, math.nan, math.nan, 0, Verdict.NOT_RUN))
+        left = [name_of(one.member) for one in judged if one.effect is None]
+        if left:
+            rest = f"{claim.id} {left[0]}" if len(left) == 1 else f"{claim.id}, {len(left)} others"
+            words = rest if ran else textwrap.fill(called(claim), 24)
+            out.append(Row(words, math.nan, math.nan, math.nan, 0, Verdict.NOT_RUN))
     return out
 
 

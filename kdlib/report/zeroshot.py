@@ -53,13 +53,14 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     rows = rows[rows["framework"] == "kd"] if "framework" in rows else rows
     spec = rows["omit_classes"].fillna("").astype(str)
     omitted = spec.map(lambda text: len({part for part in text.split("+") if part}))
-    rows = rows.assign(omit_classes=spec, omitted=omitted, setting=_settings(rows))
+    weighted = rows.loc[omitted > 0, "kd_weight"].dropna().nunique() > 1
+    rows = rows.assign(omit_classes=spec, omitted=omitted, setting=_settings(rows, weighted))
     rows[KEPT] = rows[KEPT].where(rows["omitted"] > 0, rows["test_accuracy"])
     shared = [name for name in TrainingConfig.model_fields if name not in (*Config.model_fields, "omit_classes")]
     training = choice.texts(rows, [name for name in shared if name in rows])
     for one in dict.fromkeys(training[rows["omitted"] > 0]):
         part = rows[training == one]
-        taught = choice.texts(part, ["teacher_label", "setting"])
+        taught = choice.texts(part, FREE)
         part = part[taught.isin(taught[part["omitted"] > 0])]
         part = part.drop_duplicates(["teacher_label", "setting", "omit_classes", "seed"])
         labels = part[["teacher_label", "teacher"]].drop_duplicates().itertuples(index=False)
@@ -68,16 +69,15 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield part.assign(rank=rank).sort_values(["rank", "omitted"], kind="stable").drop(columns="rank")
 
 
-def _settings(rows: pd.DataFrame) -> pd.Series[str]:
-    """Write each student's temperatures, with its weight where that differs between students; "" for labels alone."""
-    weights = rows["kd_weight"].dropna().nunique() > 1
+def _settings(rows: pd.DataFrame, weighted: bool) -> pd.Series[str]:
+    """Write each student's temperatures, with its weight if that tells students apart; "" for labels alone."""
 
     def text(row: pd.Series) -> str:  # type: ignore[type-arg]
         warm, own = row["temperature"], row["student_temperature"]
         if pd.isna(warm) or row["teacher"] == FLOOR:
             return ""
         both = f"T = S = {warm:g}" if warm == own else f"T = {warm:g}, S = {own:g}"
-        return both + (f", α = {row['kd_weight']:g}" if weights else "")
+        return both + (f", α = {row['kd_weight']:g}" if weighted else "")
 
     return pd.Series([text(row) for _, row in rows.iterrows()], index=rows.index, dtype=str)
 

@@ -1,0 +1,326 @@
+"""The claims page: what measures each claim, what is said of it, how it is drawn, and what the book repeats of it."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.patches import Rectangle
+
+from kdlib import paths
+from kdlib.claims import CLAIMS, MINIMUM_PAIRS, Effect, Verdict, paired, seeds_needed
+from kdlib.claims.inference import mean_interval
+from kdlib.errors import InputError
+from kdlib.plots import verdicts as plots
+from kdlib.report import bcp_tables, cam_pages, cmi_gain, framework_gains, verdict_tables, verdicts
+from kdlib.report.sections import Section
+from kdlib.report.verdicts import Answer, Column
+
+BY_ID = {claim.id: claim for claim in CLAIMS}
+SEEDS = range(6)
+TEACHERS = {  # label: kind, parent, KL to the BCPs, validation NLL, CMI, accuracy
+    "deterministic": ("deterministic", None, 0.70, 0.90, 0.70, 0.75),
+    "variational": ("variational", None, 0.40, 0.60, 0.50, 0.79),
+    "inducing": ("variational", None, 0.30, 0.70, 0.40, 0.78),
+    "laplace": ("laplace", "s/deterministic", 0.55, 0.75, 0.60, 0.75),
+    "mcmi": ("mcmi", "s/deterministic", 0.73, 0.93, 0.75, 0.74),
+    "early_stopped": ("early_stopped", "s/deterministic", 0.43, 0.65, 0.50, 0.78),
+    "mcmi_of_early_stopped": ("mcmi", "s/early_stopped", 0.42, 0.64, 0.56, 0.781),
+    "temperature_scaled": ("temperature_scaled", "s/deterministic", 0.53, 0.74, 0.55, 0.75),
+    "temperature_scaled_mcmi": ("temperature_scaled", "s/mcmi", 0.52, 0.74, 0.56, 0.74),
+}
+
+
+def teachers(**changed: object) -> pd.DataFrame:
+    """Return kept teachers of six seeds that differ by exactly what the table above says, and a little noise."""
+    columns = ("teacher", "parent", "test_kl_to_bcp", "val_nll", "test_cmi", "test_accuracy")
+    rows = []
+    for place, (label, values) in enumerate(TEACHERS.items()):
+        for seed in SEEDS:
+            noise = 0.1 * seed + 1e-3 * (-1) ** seed * place
+            one = dict(zip(columns, values, strict=True))
+            measured = {name: float(str(one[name])) + noise for name in columns[2:]}
+            rows.append({"run": f"{label}-{seed}", "source": "record", "run_type": "teacher", "dataset": "digits:tiny",
+                         "architecture": "cnn4", "label": label, "teacher_label": label, "seed": seed,
+                         **one, **measured, "test_nll": measured["val_nll"], **changed})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def mean(effect: Effect | None) -> float:
+    """Return an effect's mean."""
+    assert effect is not None and effect.n == len(SEEDS)
+    return effect.mean
+
+
+def test_every_claim_has_one_source() -> None:
+    assert list(verdicts.SOURCES) == [claim.id for claim in CLAIMS]
+    assert set(verdict_tables.SHORT) == set(verdicts.SOURCES)
+
+
+def test_teachers_of_c3_and_c14() -> None:
+    found = bcp_tables.effects(teachers())
+    # of two variational teachers the one with the lower validation NLL, though the other is nearer the BCPs
+    assert mean(found["C3"]["variational"]) == pytest.approx(-0.3)
+    assert mean(found["C3"]["laplace"]) == pytest.approx(-0.15)
+    # MCMI of the deterministic teacher, though that of the early-stopped one has the lower validation NLL
+    assert mean(found["C14"]["as trained"]) == pytest.approx(0.03)
+    assert mean(found["C14"]["best temperature"]) == pytest.approx(-0.01)
+    one = teachers()
+    assert bcp_tables.effects(one[one["teacher"] != "temperature_scaled"])["C14"]["best temperature"] is None
+    assert set(bcp_tables.effects(one[one["teacher"] != "deterministic"])["C3"].values()) == {None}
+    other = pd.concat([one, teachers(architecture="cnn8", test_kl_to_bcp=0.0)], ignore_index=True)
+    assert mean(bcp_tables.effects(other)["C3"]["variational"]) == pytest.approx(-0.3), "one network at a time"
+
+
+def test_c8_is_about_mcmi_of_the_deterministic_teacher_and_has_a_guard() -> None:
+    frame = teachers()
+    assert mean(cmi_gain.effects(frame)["C8"]["mcmi"]) == pytest.approx(0.05)
+    assert mean(cmi_gain.guards(frame)["mcmi"]) == pytest.approx(-0.01)
+    ((pair, (cmi, accuracy)),) = cmi_gain.others(frame).items()
+    assert pair == "mcmi_of_early_stopped − early_stopped"
+    assert (mean(cmi), mean(accuracy)) == (pytest.approx(0.06), pytest.approx(0.001))
+    alone = frame[frame["teacher"] != "mcmi"]
+    assert cmi_gain.effects(alone) == {"C8": {"mcmi": None}} and cmi_gain.guards(alone) == {}
+    defaults = frame.assign(parent=None)
+    assert mean(cmi_gain.effects(defaults[defaults["label"] != "mcmi_of_early_stopped"])["C8"]["mcmi"]) > 0
+
+
+def test_c9_and_c10_among_other_rows() -> None:
+    students = pd.DataFrame([
+        {"run_type": "student", "label": label, "architecture": "cnn4", "framework": name, "teacher": kind,
+         "teacher_label": kind, "seed": seed, "epochs": 2, "kd_weight": 1.0, "val_accuracy": 0.5,
+         "test_accuracy": 0.5 + 0.01 * seed + gain * (kind == "mcmi") * (1 + 0.01 * (-1) ** seed)}
+        for label, name, gain in (("frameworks", "kd", 0.02), ("frameworks", "crd", -0.01), ("samples", "kd", 0.3))
+        for kind in ("deterministic", "mcmi") for seed in SEEDS
+    ])  # fmt: skip
+    found = framework_gains.effects(pd.concat([teachers(), students], ignore_index=True))["C9"]
+    assert (mean(found["kd"]), mean(found["crd"])) == (pytest.approx(0.02), pytest.approx(-0.01))
+    assert list(found) == list(BY_ID["C9"].treated) and sum(one is not None for one in found.values()) == 2
+    parts = []
+    for stage, images in ((2.0, 50.0), (1.0, 50.0), (1.0, 20.0)):
+        part = teachers(run_type="eigencam", stage=stage, images=images)
+        parts.append(part.assign(cam_entropy=part["seed"] + (0.1 / stage) * (part["label"] == "mcmi")))
+    maps = pd.concat(parts, ignore_index=True)
+    last = cam_pages.effects(pd.concat([students, maps], ignore_index=True))["C10"]["mcmi"]
+    assert mean(last) == pytest.approx(0.1), "the last stage's"
+    assert cam_pages.effects(students) == {"C10": {"mcmi": None}}
+    assert set(framework_gains.effects(teachers())["C9"].values()) == {None}
+
+
+def test_no_synthetic_experiment() -> None:
+    assert verdicts.of_synthetic(teachers()) == {"C1": {"exact_bcp": None}, "C2": {"noisy_bcp": None}}
+
+
+def test_datasets_of_a_study() -> None:
+    frame = pd.concat([
+        teachers(), teachers(dataset="digits:tiny@0.5", label="noise_floor"), teachers(dataset="cifar10h"),
+        pd.DataFrame({"run_type": ["synthetic"], "dataset": [verdicts.MIXTURE], "label": ["networks"]}),
+    ])  # fmt: skip
+    ((name, rows),) = verdicts.datasets(frame)
+    assert name == "digits:tiny" and set(rows["run_type"]) == {"teacher", "synthetic"} and len(rows) == 6 * 9 + 1
+    ((alone, rows),) = verdicts.datasets(frame[frame["run_type"] == "synthetic"])
+    assert alone == verdicts.MIXTURE and len(rows) == 1
+
+
+@pytest.fixture
+def students_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out C13, which reads runs or records."""
+    monkeypatch.setitem(verdicts.SOURCES, "C13", lambda frame: {})
+
+
+@pytest.mark.usefixtures("students_not_run")
+def test_answers_to_every_claim() -> None:
+    by = {one.claim.id: one for one in verdicts.answers(teachers(), "digits:tiny")}
+    assert list(by) == list(BY_ID)
+    assert by["C3"].verdict is Verdict.SUPPORTED
+    assert by["C14"].verdict is Verdict.NOT_SUPPORTED
+    assert by["C8"].judged[0].verdict is Verdict.INCONCLUSIVE, "the interval of the accuracy reaches the worst"
+    assert "early stopped − early stopped: CMI +0.06" in by["C8"].note
+    for name in ("C1", "C2", "C4", "C5", "C6", "C7", "C9", "C10", "C11", "C12", "C13"):
+        assert by[name].verdict is Verdict.NOT_RUN and by[name].note == "", name
+        assert list(by[name].measured) == list(BY_ID[name].treated)
+
+
+@pytest.mark.usefixtures("students_not_run")
+def test_where_nobody_knows_the_bcps_a_claim_is_not_measurable() -> None:
+    rows = teachers(dataset="cifar100").drop(columns="test_kl_to_bcp")
+    by = {one.claim.id: one for one in verdicts.answers(rows, "cifar100")}
+    for name in ("C3", "C14"):
+        assert by[name].verdict is Verdict.NOT_RUN
+        assert by[name].note.startswith("Not measurable here: nobody knows the BCPs of cifar100. Beside it, test NLL")
+    assert "variational −0.300 [" in by["C3"].note and "MCMI +0.030 [" in by["C14"].note
+    assert by["C8"].verdict is not Verdict.NOT_RUN
+    people = {one.claim.id: one for one in verdicts.answers(teachers(dataset="cifar10"), "cifar10")}
+    assert people["C3"].verdict is Verdict.SUPPORTED and "answers of people" in people["C3"].note
+
+
+def test_a_study_from_file_to_page(study: str, tmp_path: Path) -> None:
+    file = tmp_path / "studied.yaml"
+    file.write_text(Path(study).read_text().replace("reports: [teachers, distillation]", "reports: [claims]"))
+    assert verdicts.columns(study) == [], "a study that does not list the page"
+    (column,) = verdicts.columns(str(file))
+    assert (column.name, column.dataset, column.part.missing) == ("Studied", "digits:tiny", 0)
+    by = {one.claim.id: one for one in column.answers}
+    (c13,) = by["C13"].judged
+    assert c13.effect is not None and c13.effect.n == 2 and c13.verdict is Verdict.INCONCLUSIVE
+    assert all(one.verdict is Verdict.NOT_RUN for name, one in by.items() if name != "C13")
+    line = verdict_tables.finding(column).data
+    assert line.startswith("**Studied** (digits:tiny, n = 2): inconclusive: C13; not run: C1, C2, C3")
+    with pytest.raises(InputError, match="study = 'nowhere' is refused"):
+        verdicts.columns("nowhere")
+
+
+def answer(name: str, *effects: Effect | None, **more: object) -> Answer:
+    """Return an answer whose members have these effects, in order."""
+    claim = BY_ID[name]
+    return Answer(claim, dict(zip(claim.treated, effects, strict=False)), **more)  # type: ignore[arg-type]
+
+
+def test_seeds_that_a_verdict_would_need() -> None:
+    wide = mean_interval([0.03, -0.02, 0.01, -0.01, 0.02])
+    one = answer("C4", wide, None)
+    assert one.needed(one.judged[0]) == seeds_needed(wide, BY_ID["C4"].smallest, comparisons=1)
+    assert one.needed(one.judged[1]) is None, "nothing was run"
+    both = answer("C4", wide, wide)
+    assert both.needed(both.judged[0]) == seeds_needed(wide, BY_ID["C4"].smallest, comparisons=2)
+    single = answer("C7", mean_interval([0.01]))
+    assert single.needed(single.judged[0]) == MINIMUM_PAIRS
+    clear = answer("C7", mean_interval([0.03, 0.031, 0.029, 0.03, 0.032]))
+    assert clear.verdict is Verdict.SUPPORTED and clear.needed(clear.judged[0]) is None
+    up = mean_interval([0.05, 0.051, 0.049, 0.05, 0.052])
+    held = answer("C8", up, guards={"mcmi": wide})
+    assert held.verdict is Verdict.INCONCLUSIVE and held.needed(held.judged[0]) == seeds_needed(wide, 0.01)
+
+
+def test_effects_are_drawn_in_smallest_effects_of_interest() -> None:
+    assert verdict_tables.scaled(-0.02, BY_ID["C3"]) == pytest.approx(2)
+    assert verdict_tables.scaled(0.005, BY_ID["C4"]) == pytest.approx(1)
+    assert verdict_tables.scaled(-0.10, BY_ID["C5"]) == pytest.approx(1)
+    assert verdict_tables.scaled(-0.19, BY_ID["C5"]) == pytest.approx(2)
+    assert verdict_tables.scaled(0.10, BY_ID["C2"]) == pytest.approx(1)
+
+
+def column(title: str = "Study") -> Column:
+    """Return what a study might say, with every verdict in it."""
+    rng = np.random.default_rng(0)
+
+    def effect(size: float, n: int = 6) -> Effect:
+        return paired(rng.normal(size, abs(size) * 0.05 + 1e-4, n), np.zeros(n))
+
+    near = Effect(0.004, 0.001, 0.0055, 40, 0.007, 0.01)
+    given = {"C3": (effect(-5), effect(0)), "C4": (near, None), "C7": (effect(0.0, 3),), "C8": (effect(0.05),),
+             "C11": (Effect(0.5, -3.0, 4.0, 5, 3.0, 0.7),)}  # fmt: skip
+    notes, guards = {"C14": "Nobody knows <them>."}, {"C8": {"mcmi": effect(-0.001)}}
+    answers = tuple(
+        answer(claim.id, *given.get(claim.id, [None] * len(claim.treated)), note=notes.get(claim.id, ""),
+               guards=guards.get(claim.id, {}))
+        for claim in CLAIMS
+    )  # fmt: skip
+    part = Section("s", title, "About.", pd.DataFrame({"run": ["a"]}), missing=3)
+    return Column(part, "digits", True, answers)
+
+
+def test_the_table_of_a_study() -> None:
+    shown = str(verdict_tables.verdicts(column()).data)
+    text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", shown))
+    assert "C3 Bayesian teachers are nearer the BCPs (would matter: −0.01 nats): not supported" in text
+    assert "C5 their students converge with less noise: not run" in text
+    assert "Laplace – – – not run" in text and "inconclusive (n &lt; 5)" in text
+    assert "+0.40 [+0.10, +0.55] points 40 0.010 inconclusive too near the smallest" in text
+    assert "guard: not below −1 points" in text and "Nobody knows &lt;them&gt;." in text
+    assert shown.count("colspan") == len(CLAIMS) + 1
+    line = verdict_tables.finding(column()).data
+    assert line == (
+        "**Study** (digits, n = 3 to 40): supported: C8; not supported: C3; inconclusive: C4, C7, C11; "
+        "not run: C1, C2, C5, C6, C9, C10, C12, C13, C14."
+    )
+
+
+def test_the_table_of_what_was_fixed_beforehand() -> None:
+    shown = html.unescape(str(verdict_tables.measures().data))
+    for claim in CLAIMS:
+        assert claim.measure in shown and claim.text in shown and verdict_tables.smallest(claim) in shown
+    assert "−10 %" in shown and "+0.5 points" in shown and "may fall by at most 1 points" in shown
+    assert "each of 12 frameworks" in shown
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_the_figure_of_verdicts(count: int) -> None:
+    figure = verdict_tables.matrix([column(f"Study {k}") for k in range(count)])
+    (axes,) = figure.axes
+    tiles = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    words = [text.get_text() for text in axes.texts]
+    assert len(tiles) == count * len(CLAIMS) == len(axes.lines)
+    assert words.count("not run") == 9 * count and words.count("supported") == count
+    assert sum(word.replace("\n", " ").startswith("C12 MCMI") for word in words) == 1
+    figure.draw_without_rendering()
+    edges = [text.get_window_extent() for text in axes.texts]
+    assert min(edge.x0 for edge in edges) >= 0 and max(edge.x1 for edge in edges) <= figure.bbox.width
+    assert verdict_tables.spoken([column()]).startswith("Study: supported: C8; ")
+    with pytest.raises(InputError, match="1 to 6"):
+        verdict_tables.matrix([column()] * 7)
+
+
+def test_verdicts_differ_in_grey() -> None:
+    looks = list(plots.LOOKS.values())
+    assert set(plots.LOOKS) == set(Verdict)
+    assert len({look.marker for look in looks}) == len(looks)
+    shades = sorted(0.299 * r + 0.587 * g + 0.114 * b for r, g, b in (
+        (int(look.tile[k : k + 2], 16) for k in (1, 3, 5)) for look in looks
+    ))  # fmt: skip
+    assert min(np.diff(shades)) > 15
+
+
+def test_the_figure_of_effects() -> None:
+    figure = verdict_tables.forest(column())
+    (axes,) = figure.axes
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels[2:6] == ["C3 variational", "C3 Laplace", "C4 variational", "C4 Laplace"]
+    words = [text.get_text() for text in axes.texts]
+    assert "supported\nn = 6" in words and "inconclusive\nn = 3" in words and words.count("not run") == 10
+    arrows = [line for line in axes.lines if line.get_marker() in ("<", ">")]
+    # C11's interval leaves the figure on both sides; C3's mean, 500 smallest effects, on the right, with both ends
+    assert sorted(str(line.get_marker()) for line in arrows) == ["<", "<", ">", ">"]
+    assert {abs(float(np.asarray(line.get_xdata(), float)[0])) for line in arrows} == {plots.EDGE}
+    with pytest.raises(InputError, match="no rows"):
+        plots.forest([])
+
+
+def extension() -> ModuleType:
+    """Return the book's own Sphinx extension."""
+    spec = importlib.util.spec_from_file_location("own", paths.ROOT / "book/_ext/distilling_bayes.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_opening_page_quotes_one_study_of_a_page() -> None:
+    of_one_study = extension().of_one_study
+    lines = ["**A** (x): 1.", "**B, small** (x): 2.", "No study.", "**B, small** (y): 3."]
+    assert of_one_study(lines[:1], []) == lines[:1]
+    assert of_one_study(lines[:2], ["B, small", "A"]) == [lines[1], "*Also there: A.*"]
+    assert of_one_study(lines[:2], []) == [lines[0], "*Also there: B, small.*"]
+    assert of_one_study(lines, ["B, small"]) == [lines[1], lines[2], "*Also there: more of B, small; A.*"]
+    assert of_one_study([], ["A"]) == []
+
+
+def test_the_book_s_chapter_on_the_claims_agrees_with_the_table() -> None:
+    text = (paths.ROOT / "book/claims.md").read_text()
+    rows = re.findall(r"^\| (C\d+) \| (.+?) \| (.+?) \|$", text, re.M)
+    assert [name for name, _, _ in rows] == list(BY_ID)
+    number = r"[+−]?\d+(?:\.\d+)?(?: %)?"
+    for name, said, _ in rows:
+        assert sorted(re.findall(number, said)) == sorted(re.findall(number, BY_ID[name].text)), name
+    first, second = (text.index(key) for key in ("morad2026sgd", "ye2024bayes"))
+    for name, source in ((claim.id, claim.source) for claim in CLAIMS):
+        assert (first < text.index(f"| {name} |") < second) == (source == "Bayesian-KD")
+    for verdict in Verdict:
+        assert re.search(rf"^{verdict}\n: ", text, re.M)
+    assert MINIMUM_PAIRS == 5 and "from five pairs on" in text
