@@ -112,7 +112,8 @@ def _tile(axes: Axes, x: float, y: float, wide: float, high: float, verdict: Ver
     mark = (x + wide / 2, y + 0.16) if narrow else (x + 0.16, y + high / 2)
     word = (x + wide / 2, y + 0.37) if narrow else (x + 0.3, y + high / 2)
     axes.plot(*mark, look.marker, color=color, mfc=color if look.filled else "white", ms=8, mew=1.7)
-    axes.text(*word, str(verdict), va="center", ha="center" if narrow else "left", fontsize=13 if not narrow else 11 if wide > 1.2 else 10.2,
+    size = 13 if not narrow else 11 if wide > 1.2 else 10.2
+    axes.text(*word, str(verdict), va="center", ha="center" if narrow else "left", fontsize=size,
               color=look.text)  # fmt: skip
 
 

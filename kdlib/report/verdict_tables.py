@@ -95,7 +95,7 @@ def verdicts(column: Column) -> HTML:
     for answer in column.answers:
         ran = answer.verdict is not Verdict.NOT_RUN
         matter = f" (would matter: {smallest(answer.claim)})" if ran else ""
-        title = f"{html.escape(called(answer.claim) + matter)}: {answer.verdict}"
+        title = html.escape(f"{answer.claim.id}, {answer.verdict}: {SHORT[answer.claim.id]}{matter}")
         rows.append(f'<tr><th colspan="{len(heads)}" style="text-align: left">{title}</th></tr>')
         rows += _lines(answer) if ran else []
         if answer.note:
