@@ -8,7 +8,6 @@ Source: Tipping and Bishop, "Mixtures of probabilistic principal component analy
 from __future__ import annotations
 
 import functools
-import functools
 import hashlib
 import json
 import math

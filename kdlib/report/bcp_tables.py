@@ -85,7 +85,8 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
     table = {claim.id: claim for claim in CLAIMS}
     if SCALED not in frame:
         frame = frame.assign(**{SCALED: float("nan")})
-    of = {kind: _chosen(frame, kind) for kind in ("variational", "laplace", "mcmi")}
+    of = {kind: _chosen(frame, kind) for kind in ("variational", "laplace")}
+    of["mcmi"] = _chosen(of_parent(frame, "mcmi", baseline), "mcmi")  # of the teacher it is compared with
     pairs = {"as trained": (PLAIN, PLAIN), "against scaled": (PLAIN, SCALED), "best temperature": (SCALED, SCALED)}
     third, last = (
         {
