@@ -40,7 +40,7 @@ def runs(seeds: int = 5) -> pd.DataFrame:
         for k, kind in enumerate(KINDS)
         for seed in range(seeds)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(teacher_label=lambda made: made["group"])
 
 
 def parts(seeds: int = 3) -> pd.DataFrame:
