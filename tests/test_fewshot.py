@@ -82,6 +82,8 @@ def test_what_was_not_run_has_no_effect() -> None:
     frame = table(GAINS)
     few = frame[frame["fraction"] < 1]
     assert [bool(fewshot.effects(few)[name]["mcmi"]) for name in ("C7", "C11")] == [False, True]
+    half_way = frame[(frame["fraction"] > 0.05) | (frame["teacher"] != "mcmi")]
+    assert fewshot.effects(half_way) == {"C7": {"mcmi": None}, "C11": {"mcmi": None}}, "the fewest are still to come"
     more = frame[frame["fraction"] > 0.05]
     assert [bool(fewshot.effects(more)[name]["mcmi"]) for name in ("C7", "C11")] == [True, False]
     nothing = {"C7": {"mcmi": None}, "C11": {"mcmi": None}}
@@ -107,7 +109,10 @@ def test_settings_are_chosen_at_each_fraction_and_within_a_protocol() -> None:
     assert mcmi["steps"].to_dict() == {0.05: [4.0], 0.25: [1.0], 1.0: [4.0]}
     assert mcmi["epochs"].to_dict() == {0.05: [1.0], 0.25: [1.0], 1.0: [1.0]}
     shown = fewshot.accuracy_table(rows).data
-    assert shown.count("α 0.9, T 4, S 4") == 2 and "α 1, T 1, S 1" in shown
+    assert shown.count("<small>T 4</small>") == 2 and "<small>T 1</small>" in shown, "S and α differ with T"
+    other = students("mcmi", 0.05, 0.3, temperature=4.0)
+    ((_, rows),) = fewshot.compared(pd.concat([table(GAINS), *better, other], ignore_index=True))
+    assert fewshot.accuracy_table(rows).data.count("<small>T 4, S 1</small>") == 1
     # one that is better on test images alone is not chosen
     lucky = students("mcmi", 0.05, 0.0, **warm).assign(val_accuracy=0.0, test_accuracy=1.0)
     assert fewshot.effects(pd.concat([table(GAINS), lucky], ignore_index=True)) == fewshot.effects(table(GAINS))

@@ -112,12 +112,13 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
 
 def pair(rows: pd.DataFrame, protocol: str = DECIDES) -> dict[str, Effect | None]:
     """Return the effects of C11 and C7 by claim, under one protocol; None where no seed has all that it takes."""
+    rows = rows[rows["protocol"] == protocol]
     table = gains(rows)
-    table = table[(table["teacher_label"] == label_of(rows, TREATED)) & (table["protocol"] == protocol)]
+    table = table[table["teacher_label"] == label_of(rows, TREATED)]
     wide = table.pivot(index="seed", columns="fraction", values="gain")
-    fewest = table["fraction"].min()
+    fewest = rows["fraction"].min()
     at = wide[AT].dropna() if AT in wide else ()
-    both = wide[[fewest, 1.0]].dropna() if fewest < 1 and 1.0 in wide else wide.iloc[:0]
+    both = wide[[fewest, 1.0]].dropna() if fewest < 1 and {fewest, 1.0} <= set(wide) else wide.iloc[:0]
     return {
         SMALL.id: mean_interval(at) if len(at) else None,
         LARGER.id: paired(both[fewest], both[1.0]) if len(both) else None,
@@ -165,13 +166,16 @@ def _by_protocol(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
 def accuracy_table(rows: pd.DataFrame) -> HTML:
     """Return a table of test accuracies with 95 % t intervals: a row a protocol and fraction, a column a teacher.
 
-    Where settings were chosen among several, the one that was stands below the number.
+    Where the students differ in kd_weight, T or S, as much of it as tells settings apart stands below the number.
     """
-    free = [name for name in FREE if rows[name].nunique() > 1]
+    free, parts = list[str](), 1
+    for name in sorted(FREE, key=lambda name: name == "kd_weight"):
+        finer = len(rows[[*free, name]].dropna().drop_duplicates())
+        if finer > parts:  # else it differs only together with those before it
+            free, parts = [*free, name], finer
 
     def cell(part: pd.DataFrame) -> str:
-        setting = part[free].dropna().drop_duplicates()
-        said = ", ".join(f"{SHORT[name]} {setting[name].iloc[0]:g}" for name in free) if len(setting) else ""
+        said = ", ".join(f"{SHORT[name]} {part[name].iloc[0]:g}" for name in free if part[name].notna().all())
         return with_interval((100 * part[SMALL.column]).tolist()) + (f"<br><small>{said}</small>" if said else "")
 
     return _table(rows, cell, "%")
@@ -191,7 +195,7 @@ def _table(rows: pd.DataFrame, cell: Callable[[pd.DataFrame], str], unit: str) -
     for protocol, table in _by_protocol(rows):
         for percent in sorted(set(table["percent"])):
             parts = [table[(table["percent"] == percent) & (table["teacher_label"] == name)] for name in labels]
-            out.append([f"{percent:g} %", protocol, *(cell(part) if len(part) else "–" for part in parts)])
+            out.append([f"{percent:g}&nbsp;%", protocol, *(cell(part) if len(part) else "–" for part in parts)])
     return _shown(["data", "as many", *(f"{name_of(name)} ({unit})" for name in labels)], out)
 
 
@@ -202,7 +206,7 @@ def published_table() -> HTML:
         return f"{mean:.2f} ± {sd:.2f}" if sd else f"{mean:.2f}"
 
     rows = [
-        [f"{t.percent:g} %", name_of(t.framework), spread(*t.plain), spread(*t.mcmi), _sign(t.gain), str(t.trials)]
+        [f"{t.percent:g}&nbsp;%", name_of(t.framework), spread(*t.plain), spread(*t.mcmi), _sign(t.gain), str(t.trials)]
         for t in PUBLISHED
     ]
     heads = ["data", "framework", "maximum likelihood (%, ± sd)", "MCMI (%, ± sd)", "gain (points)", "trials"]
