@@ -145,7 +145,9 @@ def sources_of_pages() -> list[str]:
     library = paths.ROOT / "kdlib"
     parts = ("claims", "plots", "report", "synthetic")
     code = [path for part in parts for path in sorted((library / part).glob("*.py"))]
-    code += [library / f"{name}.py" for name in ("calibration", "cmi_by_temperature", "confusions", "table")]
+    code += [
+        library / f"{name}.py" for name in ("calibration", "cmi_by_temperature", "confusions", "convergence", "table")
+    ]
     return [str(path) for path in [*code, *sorted(paths.RECORDS.glob("*/runs.jsonl"))]]
 
 

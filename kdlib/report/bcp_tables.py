@@ -20,6 +20,7 @@ from kdlib.plots.style import name_of
 from kdlib.report import truths
 from kdlib.report.bcp_errors import PARTS
 from kdlib.report.sections import NAMED, Section, named, with_interval
+from kdlib.report.words import markdown, p_value, signed, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -50,7 +51,9 @@ def differences(frame: pd.DataFrame, baseline: str) -> HTML:
         cells = [f"<th>{html.escape(name_of(group))}</th><td>{tables['as trained'].loc[group, 'n']}</td>"]
         for table in tables.values():
             row = table.loc[group] if group in table.index else None
-            cells.append("<td>–</td><td>–</td>" if row is None else f"<td>{_signed(row)}</td><td>{_p(row.p_holm)}</td>")
+            cells.append(
+                "<td>–</td><td>–</td>" if row is None else f"<td>{_signed(row)}</td><td>{p_value(row.p_holm)}</td>"
+            )
         rows.append(f"<tr>{''.join(cells)}</tr>")
     return table_of(f"<th>minus {html.escape(name_of(baseline))}</th><th>n</th>{heads}", rows)
 
@@ -74,7 +77,7 @@ def closer(frame: pd.DataFrame, baseline: str) -> Markdown:
         alike = name if column == PLAIN else "each at its best temperature"
         lines.append(f"- Against {name_of(baseline)}, {alike}: {'; '.join(said)}.")
     lines.append(f"\nPaired t tests over seeds with Holm's correction over the teachers, level {ALPHA:g}.")
-    return _markdown("\n".join(lines))
+    return markdown("\n".join(lines))
 
 
 def claims(frame: pd.DataFrame, baseline: str) -> HTML:
@@ -110,7 +113,7 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
                 "–" if effect is None else _signed(pd.Series(vars(effect))),
                 "–" if effect is None else str(effect.n),
             ]
-            cells += [_p(one.p), str(one.verdict)] if one else ["–", "beside"]
+            cells += [p_value(one.p), str(one.verdict)] if one else ["–", "beside"]
             texts = "".join(f"<td>{cell}</td>" for cell in [name_of(kind), how, *cells])
             rows.append(f"<tr><th>{claim}</th>{texts}</tr>")
     return table_of(
@@ -197,7 +200,7 @@ def nearest(part: Section, name: str, frame: pd.DataFrame) -> Markdown:
         ]
         said.append(f"{treatment}, {values[0]} is nearest" + (f" ({values[1]})" if len(values) > 1 else ""))
     n = _number_of(frame.groupby("group")["seed"].nunique())
-    return _markdown(f"**{part.title}** ({name}; test KL(BCP ‖ teacher) in nats, n = {n}): {'; '.join(said)}.")
+    return markdown(f"**{part.title}** ({name}; test KL(BCP ‖ teacher) in nats, n = {n}): {'; '.join(said)}.")
 
 
 def widest(table: pd.DataFrame) -> str:
@@ -260,27 +263,5 @@ def _at_best_temperatures(rows: pd.DataFrame, group: str | None, baseline: str) 
 
 def _signed(row: pd.Series[Any]) -> str:
     """Write a difference with half its interval."""
-    middle = f"{row['mean']:+.3f}".replace("-", "−")
+    middle = signed(row["mean"], 3)
     return middle if math.isnan(row["high"]) else f"{middle} ± {(row['high'] - row['low']) / 2:.3f}"
-
-
-def _p(value: float) -> str:
-    return "–" if math.isnan(value) else ("&lt; 0.001" if value < 0.001 else f"{value:.3f}")
-
-
-def table_of(heads: str, rows: list[str]) -> HTML:
-    """Return a table from the HTML of its headings and rows; it scrolls by itself where it is too wide."""
-    from IPython.display import HTML
-
-    shown: HTML = HTML(  # type: ignore[no-untyped-call]
-        f'<div class="wide-table" tabindex="0"><table class="table"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-    return shown
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    shown: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
-    return shown

@@ -17,6 +17,7 @@ from kdlib.plots.cam import map_grid
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.pages import caption
 from kdlib.report.sections import Section, named, with_interval
+from kdlib.report.words import markdown, table_of
 from kdlib.runs import Run
 from kdlib.table import table
 
@@ -120,10 +121,7 @@ def differences(rows: pd.DataFrame, baseline: str) -> HTML:
             cells.append(f"<td>{middle}{f' ± {half:.3f}' if half == half else ''}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     heads = "".join(f"<th>{html.escape(axis_of(name)[0].replace('(%', '(points'))}</th>" for name in measures)
-    return _html(
-        f'<div class="wide-table" tabindex="0"><table class="table"><thead><tr><th>minus '
-        f"{html.escape(name_of(baseline))}</th><th>n</th>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table></div>"
-    )
+    return table_of(f"<th>minus {html.escape(name_of(baseline))}</th><th>n</th>{heads}", body)
 
 
 def baseline_of(rows: pd.DataFrame) -> str | None:
@@ -164,8 +162,6 @@ def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
 
 def finding(part: Section, where: str, rows: pd.DataFrame) -> Markdown | None:
     """Say in one line what MCMI does to the maps, with C10's verdict; None where it is not measured."""
-    from IPython.display import Markdown
-
     found = effect(rows)
     if found is None:
         return None
@@ -179,12 +175,4 @@ def finding(part: Section, where: str, rows: pd.DataFrame) -> Markdown | None:
         f"{with_interval(values['deterministic'])}, MCMI {with_interval(values['mcmi'])}, difference {change}, where "
         f"{CLAIM.smallest:g} would matter; C10: {said}{few}."
     )
-    line: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
-    return line
-
-
-def _html(text: str) -> HTML:
-    from IPython.display import HTML
-
-    made: HTML = HTML(text)  # type: ignore[no-untyped-call]
-    return made
+    return markdown(text)

@@ -10,8 +10,8 @@ import pandas as pd
 from kdlib.claims import mean_interval, paired_relative
 from kdlib.plots.cost import TIMES
 from kdlib.plots.style import name_of
-from kdlib.report.bcp_tables import table_of
 from kdlib.report.sections import Section
+from kdlib.report.words import markdown, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -66,8 +66,6 @@ def times(frame: pd.DataFrame, group: str, baseline: str, column: str) -> tuple[
 
 def dearest(part: Section, name: str, frame: pd.DataFrame, baseline: str) -> Markdown:
     """Say in one line which teacher costs most to train and to ask, against the baseline."""
-    from IPython.display import Markdown
-
     said = []
     for column, what in TIMES.items():
         ratios = {
@@ -80,7 +78,4 @@ def dearest(part: Section, name: str, frame: pd.DataFrame, baseline: str) -> Mar
             interval = f" [{low:.2g}, {high:.2g}]" if low == low else ""
             said.append(f"{what}: {name_of(most)}, {middle:.2g} times{interval}")
     n = frame.groupby("group")["seed"].nunique().min()
-    shown: Markdown = Markdown(  # type: ignore[no-untyped-call]
-        f"**{part.title}** ({name}; n = {n}): most costly against {name_of(baseline)}: {'; '.join(said)}."
-    )
-    return shown
+    return markdown(f"**{part.title}** ({name}; n = {n}): most costly against {name_of(baseline)}: {'; '.join(said)}.")

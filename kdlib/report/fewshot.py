@@ -16,9 +16,9 @@ from kdlib.claims import CLAIMS, Effect, judge, mean_interval, paired
 from kdlib.claims.choice import FREE, chosen, texts
 from kdlib.plots.lines import Panel, lines
 from kdlib.plots.style import name_of
-from kdlib.report.bcp_tables import table_of
-from kdlib.report.samples import TRAINING, answer, points
+from kdlib.report.samples import TRAINING
 from kdlib.report.sections import OWN, SHORT, Section, with_interval
+from kdlib.report.words import answer, markdown, points, row_of, signed, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -206,27 +206,29 @@ def published_table() -> HTML:
         return f"{mean:.2f} ± {sd:.2f}" if sd else f"{mean:.2f}"
 
     rows = [
-        [f"{t.percent:g}&nbsp;%", name_of(t.framework), spread(*t.plain), spread(*t.mcmi), _sign(t.gain), str(t.trials)]
+        [
+            f"{t.percent:g}&nbsp;%",
+            name_of(t.framework),
+            spread(*t.plain),
+            spread(*t.mcmi),
+            signed(t.gain, 2),
+            str(t.trials),
+        ]
         for t in PUBLISHED
     ]
     heads = ["data", "framework", "maximum likelihood (%, ± sd)", "MCMI (%, ± sd)", "gain (points)", "trials"]
     return _shown(heads, rows)
 
 
-def _sign(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
 def _shown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> HTML:
     """Return a table whose rows begin with a heading; cells are HTML."""
-    lines = [f"<tr><th>{first}</th>{''.join(f'<td>{one}</td>' for one in rest)}</tr>" for first, *rest in rows]
-    return table_of("".join(f"<th>{html.escape(head)}</th>" for head in heads), lines)
+    return table_of(
+        "".join(f"<th>{html.escape(head)}</th>" for head in heads), [row_of(first, rest) for first, *rest in rows]
+    )
 
 
 def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
     """Say in a few lines what MCMI's students gain at 5 %, how that compares with all the data, and the verdicts."""
-    from IPython.display import Markdown
-
     found, beside = pair(rows), pair(rows, "epochs")
     what = {
         SMALL: f"with {100 * AT:g} % of the data the student of MCMI gains ",
@@ -239,10 +241,7 @@ def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
         also = f"; by passes over the subset {points(other)} points (n = {other.n})" if other else ""
         said.append((words if one.effect else "") + answer(claim, one) + also)
     text = "\n".join(f"- {one}." for one in [*said, _highest(rows)] if one)
-    line: Markdown = Markdown(  # type: ignore[no-untyped-call]
-        f"**{part.title}** ({where}; over the deterministic teacher's student):\n\n{text}"
-    )
-    return line
+    return markdown(f"**{part.title}** ({where}; over the deterministic teacher's student):\n\n{text}")
 
 
 def _highest(rows: pd.DataFrame) -> str:

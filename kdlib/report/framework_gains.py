@@ -7,7 +7,6 @@ training setting, in pairs of seeds.
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from kdlib.config import Config, TrainingConfig
 from kdlib.plots import interval_dots
 from kdlib.plots.style import name_of
 from kdlib.report.sections import FRAMEWORKS, OWN, Section, with_interval
+from kdlib.report.words import markdown, p_value, points, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -86,8 +86,6 @@ def _by_framework(table: pd.DataFrame) -> dict[str, Effect | None]:
 
 def verdicts(rows: pd.DataFrame) -> HTML:
     """Return a table: for each framework both accuracies, the paired gain, n, corrected p and claim C9's verdict."""
-    from IPython.display import HTML
-
     by = {one.member: one for one in judged(rows)}
     lines = []
     for name in dict.fromkeys(rows["framework"]):
@@ -97,17 +95,12 @@ def verdicts(rows: pd.DataFrame) -> HTML:
         if one is None or one.effect is None:
             cells += ["–", "–", "–", "not run"]
         else:
-            p = "–" if math.isnan(one.p) else "&lt; 0.001" if one.p < 0.001 else f"{one.p:.3f}"
-            cells += [_points(one), str(one.effect.n), p, str(one.verdict)]
+            cells += [points(one.effect), str(one.effect.n), p_value(one.p), str(one.verdict)]
         lines.append(f"<tr><th>{html.escape(name_of(name))}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     heads = "".join(
         f"<th>{head}</th>" for head in ("", "deterministic (%)", "MCMI (%)", "gain (points)", "n", "p, corrected", "C9")
     )
-    shown: HTML = HTML(  # type: ignore[no-untyped-call]
-        f'<div class="wide-table" tabindex="0"><table class="table"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(lines)}</tbody></table></div>"
-    )
-    return shown
+    return table_of(heads, lines)
 
 
 def drawn(rows: pd.DataFrame) -> Figure:
@@ -127,21 +120,10 @@ def drawn(rows: pd.DataFrame) -> Figure:
 
 def short(part: Section, name: str, rows: pd.DataFrame) -> Markdown:
     """Say in one line what the students of MCMI teachers gain in each framework, and what that says of claim C9."""
-    from IPython.display import Markdown
-
     found = judged(rows)
-    said = ", ".join(f"{name_of(one.member)} {_points(one)}" for one in found)
+    said = ", ".join(f"{name_of(one.member)} {points(one.effect)}" for one in found if one.effect)
     n = min((one.effect.n for one in found if one.effect), default=0)
-    line: Markdown = Markdown(  # type: ignore[no-untyped-call]
+    return markdown(
         f"**{part.title}** ({name}; gain of MCMI's students over the deterministic teacher's in test accuracy, points, "
         f"n = {n}): {said or 'no pair'}. C9 over these {len(found)} frameworks: {overall(o.verdict for o in found)}."
     )
-    return line
-
-
-def _points(one: Judgement) -> str:
-    """Write a gain in points with half its interval."""
-    assert one.effect is not None
-    middle = f"{100 * one.effect.mean:+.2f}".replace("-", "−")
-    half = 50 * (one.effect.high - one.effect.low)
-    return middle if math.isnan(half) else f"{middle} ± {half:.2f}"

@@ -14,6 +14,7 @@ from kdlib.claims.choice import FREE
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.grid import BASELINE, C4, C5, changes, judged, label_of, others, settings, still
 from kdlib.report.sections import Section, with_interval
+from kdlib.report.words import markdown, p_value, row_of, signed, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -43,14 +44,14 @@ def verdicts(rows: pd.DataFrame, claim: Claim) -> HTML:
 
     def add(label: str, one: Effect | None, p: float, said: str) -> None:
         values = (rows.loc[rows["teacher_label"] == label, claim.column].dropna() * factor).tolist()
-        change = [_change(one), str(one.n), _p(p)] if one else ["–", "–", "–"]
+        change = [_change(one), str(one.n), html.unescape(p_value(p))] if one else ["–", "–", "–"]
         lines.append([name_of(label), with_interval(values), *change, said])
 
     add(label_of(rows, BASELINE), None, math.nan, "")
-    raw = changes(rows, claim)
+    measured = changes(rows, claim)
     for found in judged(rows, claim):
         label = label_of(rows, found.member)
-        add(label, raw.get(label), found.p, _said(found.verdict, raw.get(label), claim))
+        add(label, measured.get(label), found.p, _said(found.verdict, measured.get(label), claim))
     for label, (one, p) in others(rows, claim).items():
         add(label, one, p, "")
     heads = ("", text, "change (%)" if claim.relative else "gain (points)", "n", "p, corrected", claim.id)
@@ -73,8 +74,6 @@ def _students(count: int) -> str:
 
 def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
     """Say in one line what the Bayesian teachers' students gain in accuracy and noise, with the verdicts."""
-    from IPython.display import Markdown
-
     said = []
     for claim, what in ((C4, "test accuracy, points"), (C5, "convergence noise, change in %")):
         found, raw = judged(rows, claim), changes(rows, claim)
@@ -84,10 +83,9 @@ def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
             numbers = f" {_change(effect)}, n = {effect.n}," if effect else ""
             each.append(f"{name_of(one.member)}{numbers} {_said(one.verdict, effect, claim)}")
         said.append(f"{claim.id} ({what}): {'; '.join(each)}. Together: {overall(o.verdict for o in found)}.")
-    line: Markdown = Markdown(  # type: ignore[no-untyped-call]
+    return markdown(
         f"**{part.title}** ({where}; against the students of the {name_of(BASELINE)} teacher): {' '.join(said)}"
     )
-    return line
 
 
 def _said(verdict: Verdict, one: Effect | None, claim: Claim) -> str:
@@ -104,33 +102,15 @@ def _said(verdict: Verdict, one: Effect | None, claim: Claim) -> str:
 
 def _change(one: Effect) -> str:
     """Write a gain in points with half its interval, or a relative change in percent with the ends of its own."""
-    middle = _signed(100 * one.mean, 0 if one.relative else 2)
+    middle = signed(100 * one.mean, 0 if one.relative else 2)
     if one.n < 2:
         return middle
     if one.relative:
-        return f"{middle} ({_signed(100 * one.low, 0)} to {_signed(100 * one.high, 0)})"
+        return f"{middle} ({signed(100 * one.low, 0)} to {signed(100 * one.high, 0)})"
     return f"{middle} ± {50 * (one.high - one.low):.2f}"
-
-
-def _signed(value: float, digits: int) -> str:
-    return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _p(value: float) -> str:
-    return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> HTML:
     """Return a table whose first column names the rows."""
-    from IPython.display import HTML
-
-    body = "".join(
-        f"<tr><th>{html.escape(first)}</th>{''.join(f'<td>{html.escape(cell)}</td>' for cell in rest)}</tr>"
-        for first, *rest in lines
-    )
-    head = "".join(f"<th>{html.escape(one)}</th>" for one in heads)
-    shown: HTML = HTML(  # type: ignore[no-untyped-call]
-        '<div class="wide-table" tabindex="0"><table class="table"><thead><tr>'
-        f"{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
-    return shown
+    rows = [row_of(html.escape(first), [html.escape(cell) for cell in rest]) for first, *rest in lines]
+    return table_of("".join(f"<th>{html.escape(one)}</th>" for one in heads), rows)

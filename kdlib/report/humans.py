@@ -18,8 +18,8 @@ from kdlib.claims import Effect, choice
 from kdlib.config import Config, TrainingConfig
 from kdlib.plots.humans import AXIS, called
 from kdlib.plots.style import axis_of, name_of
-from kdlib.report.bcp_tables import table_of
 from kdlib.report.sections import Section, named, with_interval
+from kdlib.report.words import markdown, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -170,14 +170,14 @@ def short_of_teachers(part: Section, name: str, rows: pd.DataFrame) -> Markdown:
         text = f"{name_of(group)} {with_interval(rows.loc[rows['group'] == group, DISTANCE].tolist())}"
         parts.append(text + (" (nearest)" if group == order.index[0] else ""))
     n = rows.groupby("group")["seed"].nunique().min()
-    return _markdown(f"**{part.title}** ({name}; {axis(DISTANCE, 'teacher')}, n = {n}): {'; '.join(parts)}.")
+    return markdown(f"**{part.title}** ({name}; {axis(DISTANCE, 'teacher')}, n = {n}): {'; '.join(parts)}.")
 
 
 def short_of_people(part: Section, name: str, rows: pd.DataFrame) -> Markdown:
     """Say in one line what students gain that learn from people."""
     found = [(one, choice.effect(rows, *one)) for one in pairs_of(rows) if one[0] == ANSWERS]
     said = [f"over {called(base)} {_written(one, 'test_accuracy')} (n = {one.n})" for (_, base), one in found if one]
-    return _markdown(
+    return markdown(
         f"**{part.title}** ({name}; gain in test accuracy from learning from people's answers, points): "
         f"{', '.join(said) or 'no pair'}."
     )
@@ -193,10 +193,3 @@ def _written(effect: Effect | None, measure: str) -> str:
     mean = round(factor * effect.mean, digits)
     middle = f"{mean:+.{digits}f}".replace("-", "−") if mean else f"{0:.{digits}f}"
     return middle if math.isnan(half) else f"{middle} ± {half:.{digits}f}"
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    shown: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
-    return shown

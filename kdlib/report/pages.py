@@ -8,6 +8,7 @@ import io
 from typing import TYPE_CHECKING
 
 from kdlib.errors import InputError
+from kdlib.report.words import raw
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -49,8 +50,6 @@ def caption(figure: Figure, figure_id: str, text: str, alt: str, vector: bool = 
     Raises:
         InputError: no caption or no description.
     """
-    from IPython.display import HTML
-
     if not text.strip() or not alt.strip():
         raise InputError(f"the figure {figure_id!r} lacks a caption or a description; both are required.")
     data, media = picture(figure, vector)
@@ -60,9 +59,8 @@ def caption(figure: Figure, figure_id: str, text: str, alt: str, vector: bool = 
     # the caption must take the card's colour, not the theme's colour for captions.
     img = f"display: block; width: 100%; max-width: {width}px; height: auto; padding: 0; background: white"
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
-    shown: HTML = HTML(  # type: ignore[no-untyped-call]
+    return raw(
         f'<figure id="{html.escape(figure_id)}" style="margin: 0.5rem 0">'
         f'<img class="dark-light" src="{source}" alt="{html.escape(alt)}" style="{img}">'
         f'<figcaption style="{words}">{html.escape(text)}</figcaption></figure>'
     )
-    return shown

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, seeds_needed
+from kdlib.claims import CLAIMS, Effect, judge
 from kdlib.claims.choice import FREE, chosen, effect, texts
 from kdlib.config import Config, TrainingConfig
 from kdlib.plots.lines import Panel, lines
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.sections import OWN, Section, with_interval
+from kdlib.report.words import answer, markdown
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -106,27 +107,8 @@ def grouped(sweep: Sweep) -> pd.DataFrame:
     return pd.concat([sweep.rows.assign(group=counts), sweep.ends.assign(group=sweep.ends["teacher"])])
 
 
-def points(one: Effect) -> str:
-    """Write a difference of accuracies in points, with half its interval."""
-    middle = f"{100 * one.mean:+.2f}".replace("-", "−")
-    return middle if one.n < 2 else f"{middle} ± {50 * (one.high - one.low):.2f}"
-
-
-def answer(claim: Claim, one: Judgement) -> str:
-    """Write an effect in points, its n and the verdict; where that is open, the seeds that would settle it."""
-    if one.effect is None:
-        return f"{claim.id}: {one.verdict}"
-    said = f"{points(one.effect)} points (n = {one.effect.n}), where {100 * claim.smallest:g} would matter"
-    said = f"{said}; {claim.id}: {one.verdict}"
-    if one.verdict is not Verdict.INCONCLUSIVE or one.effect.n < 2:
-        return said
-    return f"{said} (about {seeds_needed(one.effect, claim.smallest)} seeds would settle it)"
-
-
 def short(part: Section, where: str, sweep: Sweep) -> Markdown:
     """Say in one line what the most samples gain over one, and what that says of claim C6."""
-    from IPython.display import Markdown
-
     most = sweep.rows["samples"].max()
     (one,) = judge(CLAIM, {MEMBER: gain(sweep)})
     both = [
@@ -134,8 +116,7 @@ def short(part: Section, where: str, sweep: Sweep) -> Markdown:
         for count in (1, most)
         if (sweep.rows["samples"] == count).any()
     ]
-    line: Markdown = Markdown(  # type: ignore[no-untyped-call]
+    return markdown(
         f"**{part.title}** ({where}; students of {name_of(sweep.teacher)}): test accuracy {' and '.join(both)} with 1 "
         f"and {most:g} samples a step; the difference is {answer(CLAIM, one)}."
     )
-    return line

@@ -17,6 +17,7 @@ from kdlib.errors import InputError
 from kdlib.notebook import given_names
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report import noise
+from kdlib.report.words import markdown, raw, table_of
 from kdlib.table import found, labels, table
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Section:
         """Return the section's heading, what the study is about, and where its numbers come from."""
         about = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.about))
         title, origin = html.escape(self.title), html.escape(self.origin())
-        return _html(f'<h2 id="{self.name}">{title}</h2><p>{about}</p><p><em>{origin}</em></p>')
+        return raw(f'<h2 id="{self.name}">{title}</h2><p>{about}</p><p><em>{origin}</em></p>')
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
@@ -151,10 +152,7 @@ def comparison(frame: pd.DataFrame, measures: Sequence[str], by: str = "group") 
             cells.append(f"<td>{with_interval(values)}</td>")
         rows.append(f"<tr>{''.join(cells)}</tr>")
     heads = "".join(f"<th>{html.escape(axis_of(name)[0])}</th>" for name in measures)
-    return _html(
-        '<div class="wide-table" tabindex="0"><table class="table"><thead><tr><th></th><th>n</th>'
-        f"{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    return table_of(f"<th></th><th>n</th>{heads}", rows)
 
 
 def with_interval(values: Sequence[float]) -> str:
@@ -171,8 +169,6 @@ def with_interval(values: Sequence[float]) -> str:
 
 def finding(part: Section, name: str, measure: str, frame: pd.DataFrame, best: str = "lowest") -> Markdown:
     """Say in one line which group is best in a measure, and where the deterministic or one-hot one lies."""
-    from IPython.display import Markdown
-
     text, factor = axis_of(measure)
     means = frame.groupby("group", sort=False)[measure].mean().sort_values(ascending=best == "lowest")
     plain = [group for group in means.index if str(group).startswith(("deterministic", "one_hot"))]
@@ -182,8 +178,7 @@ def finding(part: Section, name: str, measure: str, frame: pd.DataFrame, best: s
         values = (frame.loc[frame["group"] == group, measure].dropna().astype(float) * factor).tolist()
         parts.append(f"{name_of(group)} {with_interval(values)}" + (" (best)" if group == means.index[0] else ""))
     n = frame.groupby("group")["seed"].nunique().min()
-    line: Markdown = Markdown(f"**{part.title}** ({name}; {text}, n = {n}): {'; '.join(parts)}.")  # type: ignore[no-untyped-call]
-    return line
+    return markdown(f"**{part.title}** ({name}; {text}, n = {n}): {'; '.join(parts)}.")
 
 
 def present(frame: pd.DataFrame, measures: Sequence[str]) -> list[str]:
@@ -193,14 +188,7 @@ def present(frame: pd.DataFrame, measures: Sequence[str]) -> list[str]:
 
 def nothing(report: str) -> HTML:
     """Say that no study has filled this page here."""
-    return _html(
+    return raw(
         f"<p>No study has filled this page ({html.escape(report)}) here yet: <code>make book</code> runs the study "
         "<code>quick</code>.</p>"
     )
-
-
-def _html(text: str) -> HTML:
-    from IPython.display import HTML
-
-    shown: HTML = HTML(text)  # type: ignore[no-untyped-call]
-    return shown

@@ -12,6 +12,7 @@ from kdlib import cmi_by_temperature as sweeps
 from kdlib.claims import MINIMUM_PAIRS
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.sections import Section, with_interval
+from kdlib.report.words import markdown, table_of
 from kdlib.table import table
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ def cmi_of(students: pd.DataFrame, teachers: Sequence[Section]) -> pd.DataFrame:
 
 def side_by_side(cmi: pd.DataFrame, students: pd.DataFrame) -> HTML:
     """Return a table of means with 95 % t intervals: the teachers' CMI and their students' accuracy at each T."""
-    from IPython.display import HTML
-
     labels = list(dict.fromkeys([*cmi["teacher_label"], *students["teacher_label"]]))
     measured = ((cmi, "test_cmi"), (students, "test_accuracy"))
     columns = [(frame, value, label) for frame, value in measured for label in labels]
@@ -54,18 +53,11 @@ def side_by_side(cmi: pd.DataFrame, students: pd.DataFrame) -> HTML:
         rows.append(f"<tr>{''.join(cells)}</tr>")
     whose = {"test_cmi": "teacher", "test_accuracy": "student of"}
     heads = [f"{whose[value]} {name_of(label)}: {axis_of(value)[0]}" for _, value, label in columns]
-    shown: HTML = HTML(  # type: ignore[no-untyped-call]
-        '<div class="wide-table" tabindex="0"><table class="table"><thead><tr><th>T</th>'
-        f"{''.join(f'<th>{html.escape(head)}</th>' for head in heads)}</tr></thead>"
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-    return shown
+    return table_of(f"<th>T</th>{''.join(f'<th>{html.escape(head)}</th>' for head in heads)}", rows)
 
 
 def finding(part: Section, where: str, cmi: pd.DataFrame, students: pd.DataFrame) -> Markdown:
     """Say in one line what T > 1 does to the CMI, with C13's verdict, and at which T the students are most accurate."""
-    from IPython.display import Markdown
-
     lines = []
     said = sweeps.judged(cmi)
     warmest = sweeps.best(cmi)
@@ -86,5 +78,4 @@ def finding(part: Section, where: str, cmi: pd.DataFrame, students: pd.DataFrame
             f"students of {name_of(label)} are most accurate on validation images at T = {t:g}: test accuracy "
             f"{with_interval(own)} %{beside}"
         )
-    line: Markdown = Markdown(f"**{part.title}** ({where}): {'; '.join(lines)}.")  # type: ignore[no-untyped-call]
-    return line
+    return markdown(f"**{part.title}** ({where}): {'; '.join(lines)}.")

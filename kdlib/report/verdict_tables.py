@@ -12,7 +12,7 @@ from kdlib.claims import CLAIMS, MINIMUM_PAIRS, Claim, Direction, Effect, Verdic
 from kdlib.plots import verdicts as plots
 from kdlib.plots.style import name_of
 from kdlib.plots.verdicts import Row
-from kdlib.report.bcp_tables import table_of
+from kdlib.report.words import markdown, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -180,24 +180,17 @@ def scaled(value: float, claim: Claim) -> float:
 
 def unfinished() -> Markdown:
     """Warn that a study is not finished."""
-    return _markdown("The study is not finished here, so n differs between its claims and verdicts may still change.")
+    return markdown("The study is not finished here, so n differs between its claims and verdicts may still change.")
 
 
 def finding(column: Column) -> Markdown:
     """Say in one line which claims a study supports, does not support, leaves open or did not run."""
     pairs = sorted({e.n for answer in column.answers for e in answer.measured.values() if e})
     n = "nothing measured" if not pairs else f"n = {pairs[0]}" + (f" to {pairs[-1]}" if len(pairs) > 1 else "")
-    return _markdown(f"**{column.part.title}** ({column.dataset}, {n}): {_grouped(column)}.")
+    return markdown(f"**{column.part.title}** ({column.dataset}, {n}): {_grouped(column)}.")
 
 
 def _grouped(column: Column) -> str:
     """Write the claims by verdict."""
     by = {verdict: [a.claim.id for a in column.answers if a.verdict is verdict] for verdict in Verdict}
     return "; ".join(f"{verdict}: {', '.join(names)}" for verdict, names in by.items() if names)
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    shown: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
-    return shown

@@ -19,8 +19,8 @@ from kdlib.config import Config, TrainingConfig
 from kdlib.confusions import Confusion, counts_of, mean_shares
 from kdlib.plots.style import name_of
 from kdlib.plots.zeroshot import confusion_grid, omitted_rows
-from kdlib.report.bcp_tables import table_of
 from kdlib.report.sections import Section
+from kdlib.report.words import markdown, points, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -150,7 +150,7 @@ def choices(rows: pd.DataFrame) -> HTML:
             gain = None if kind == BASELINE else difference(rows, str(kind), value)
             cells += [f"<td>{html.escape(', '.join(dict.fromkeys(own['setting'])))}</td>",
                       f"<td>{_mean(own)}</td>",
-                      f"<td>{'–' if gain is None else _points(gain)}</td>"]  # fmt: skip
+                      f"<td>{'–' if gain is None else points(gain, 1)}</td>"]  # fmt: skip
         lines.append(f"<tr>{''.join(cells)}</tr>")
     three = "<th>chosen by {}</th><th>omitted class (%)</th><th>minus deterministic (points)</th>"
     heads = "<th></th>" + "".join(three.format(name) for name in ("all validation images", "kept classes only"))
@@ -169,7 +169,7 @@ def by_number(rows: pd.DataFrame) -> HTML | None:
         for setting in settings:
             own = part[part["setting"] == setting]
             found = choice.effect(own, TREATED, BASELINE, OMITTED, "teacher")
-            cells.append(f"<td>{'–' if found is None else _points(found)}</td>")
+            cells.append(f"<td>{'–' if found is None else points(found, 1)}</td>")
             n |= {found.n} if found else set()
         lines.append(f"<tr><th>{html.escape(str(names))}</th><td>{min(n, default=0)}</td>{''.join(cells)}</tr>")
     heads = "".join(f"<th>{html.escape(setting)} (points)</th>" for setting in settings)
@@ -236,8 +236,8 @@ def verdict(rows: pd.DataFrame) -> Markdown:
         if len(own):
             parts.append(f"{name_of(kind)} {_mean(own)} at {own['setting'].iloc[0]}")
     (said,) = judge(CLAIM, {TREATED: effect})
-    gain = "no pair" if effect is None else f"difference {_points(effect)} points (n = {effect.n})"
-    return _markdown(
+    gain = "no pair" if effect is None else f"difference {points(effect, 1)} points (n = {effect.n})"
+    return markdown(
         f"{'; '.join(parts)}; {gain}, where {100 * CLAIM.smallest:g} would matter. "
         f"[Claim C12](../claims.md): **{said.verdict}**. {changed(rows)}"
     )
@@ -245,7 +245,7 @@ def verdict(rows: pd.DataFrame) -> Markdown:
 
 def short(part: Section, name: str, rows: pd.DataFrame) -> Markdown:
     """Say in one line what students make of the class that they never saw."""
-    return _markdown(f"**{part.title}** ({name}; test accuracy on one omitted class, %): {verdict(rows).data}")
+    return markdown(f"**{part.title}** ({name}; test accuracy on one omitted class, %): {verdict(rows).data}")
 
 
 def _mean(rows: pd.DataFrame) -> str:
@@ -253,18 +253,3 @@ def _mean(rows: pd.DataFrame) -> str:
     effect = mean_interval(100 * rows[OMITTED].dropna().to_numpy())
     half = (effect.high - effect.low) / 2
     return f"{effect.mean:.1f}" + ("" if math.isnan(half) else f" ± {half:.1f}")
-
-
-def _points(effect: Effect) -> str:
-    """Write an effect on an accuracy in points, with half its interval."""
-    half = 50 * (effect.high - effect.low)
-    points = round(100 * effect.mean, 1)
-    middle = f"{points:+.1f}".replace("-", "−") if points else "0.0"
-    return middle if math.isnan(half) else f"{middle} ± {half:.1f}"
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    shown: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
-    return shown

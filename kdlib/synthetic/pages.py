@@ -11,6 +11,7 @@ import pandas as pd
 from kdlib.plots.style import name_of
 from kdlib.report.pages import caption
 from kdlib.report.sections import comparison
+from kdlib.report.words import raw
 from kdlib.runs import Run
 from kdlib.synthetic import figures, report
 from kdlib.table import table
@@ -28,13 +29,10 @@ def of_runs(done: Sequence[Run]) -> pd.DataFrame:
 
 def title(label: str, frame: pd.DataFrame) -> HTML:
     """Return the heading of an experiment: its name in the study, its network and learning rate."""
-    from IPython.display import HTML
-
     one = frame.iloc[0]
     network = f"{one['layers']:.0f} hidden layers of {one['width']:.0f}" if one["layers"] else "softmax regression"
     text = f"{name_of(label)}: {network}, {one['steps']:,.0f} steps at learning rate {one['learning_rate']:g}"
-    shown: HTML = HTML(f"<h3>{html.escape(text)}</h3>")  # type: ignore[no-untyped-call]
-    return shown
+    return raw(f"<h3>{html.escape(text)}</h3>")
 
 
 def measured(frame: pd.DataFrame) -> HTML:

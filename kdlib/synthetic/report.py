@@ -13,6 +13,7 @@ from kdlib.claims import CLAIMS, judge
 from kdlib.claims.inference import Effect, mean_interval, paired, paired_relative
 from kdlib.config import RunType, fields
 from kdlib.plots.style import name_of
+from kdlib.report.words import markdown
 from kdlib.synthetic.measures import EXACT, GRADIENTS, QUALITY
 from kdlib.synthetic.problem import levels
 from kdlib.synthetic.records import arrays
@@ -207,7 +208,7 @@ def statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
             ends = f"{100 * gain.mean:.1f} [{100 * gain.low:.1f}, {100 * gain.high:.1f}]"
             lines.append(f"accuracy of exact BCPs over {name_of(other)} {ends} points")
     text = "; ".join(lines).replace("[-", "[−").replace(" -", " −")
-    return _markdown(f"**{title}** ({name_of(name)}, n = {len(wide)}): {text}.")
+    return markdown(f"**{title}** ({name_of(name)}, n = {len(wide)}): {text}.")
 
 
 def floor_statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
@@ -222,14 +223,7 @@ def floor_statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
             f"the bound's neighbourhood {neighbourhood:.2g})"
         )
     n = chosen["seed"].nunique()
-    return _markdown(f"**{title}** ({name_of(name)}, n = {n}; squared distance to the optimum): {'; '.join(parts)}.")
-
-
-def _markdown(text: str) -> Markdown:
-    from IPython.display import Markdown
-
-    said: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
-    return said
+    return markdown(f"**{title}** ({name_of(name)}, n = {n}; squared distance to the optimum): {'; '.join(parts)}.")
 
 
 def _percent(value: float) -> str:
