@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib.claims.inference import Effect, paired, paired_relative
+from kdlib.config import Config, TrainingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
 FREE = ("kd_weight", "temperature", "student_temperature")
 """What is chosen for each teacher by the mean validation accuracy of its students."""
+
+TRAINING = tuple(
+    name
+    for name, field in TrainingConfig.model_fields.items()
+    if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
+)
+"""How a student is trained: what must be equal in students that are compared."""
 
 
 def texts(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:

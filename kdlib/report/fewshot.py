@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Effect, judge, mean_interval, paired
-from kdlib.claims.choice import FREE, chosen, texts
+from kdlib.claims.choice import FREE, TRAINING, chosen, texts
 from kdlib.plots.lines import Panel, lines
 from kdlib.plots.style import name_of
-from kdlib.report.samples import TRAINING
 from kdlib.report.sections import OWN, SHORT, Section, with_interval
 from kdlib.report.words import answer, markdown, points, row_of, signed, table_of
 

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Claim, Effect, Judgement, holm, judge
-from kdlib.claims.choice import FREE, chosen, effect, texts
-from kdlib.config import Config, TrainingConfig
+from kdlib.claims.choice import FREE, TRAINING, chosen, effect, texts
 from kdlib.convergence import COLUMN, WINDOW, WINDOWS, of
 from kdlib.report.sections import named
 from kdlib.table import histories
@@ -26,12 +25,6 @@ C4, C5 = (next(claim for claim in CLAIMS if claim.id == name) for name in ("C4",
 BASELINE, MEMBERS = C4.baseline, C4.treated
 ENDS = ("one_hot", "exact_bcp")
 """The floor and the ceiling."""
-TRAINING = tuple(
-    name
-    for name, field in TrainingConfig.model_fields.items()
-    if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
-)
-"""How a student is trained: what must be equal in students that are compared."""
 
 
 def simplified(frame: pd.DataFrame) -> pd.DataFrame:

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Effect, judge
-from kdlib.claims.choice import FREE, chosen, effect, texts
-from kdlib.config import Config, TrainingConfig
+from kdlib.claims.choice import FREE, TRAINING, chosen, effect, texts
 from kdlib.plots.lines import Panel, lines
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.sections import OWN, Section, with_interval
@@ -29,12 +28,6 @@ CLAIM = next(claim for claim in CLAIMS if claim.id == "C6")
 (MEMBER,) = CLAIM.treated
 ENDS = ("one_hot", "exact_bcp")
 """The floor and the ceiling."""
-TRAINING = tuple(
-    name
-    for name, field in TrainingConfig.model_fields.items()
-    if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
-)
-"""How a student is trained: what must be equal in students that are compared."""
 
 
 @dataclass(frozen=True)
