@@ -28,6 +28,8 @@ FILE = "cmi_by_temperature.parquet"
 """In a study's records: the sweep, for records keep no predictions."""
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C13")
 COLUMNS = ["run", "temperature", "val_cmi", "test_cmi"]
+LEAST = 3
+"""Temperatures that make a sweep: two are a comparison, which the page on distillation shows."""
 
 
 def cmi(log_probs: ArrayLike, labels: ArrayLike) -> float:
@@ -113,7 +115,7 @@ def students_of(students: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield each sweep of the teacher's temperature among students, with the settings that it has in common in words.
 
     A sweep has one dataset, network, kd_weight and either one student's temperature S or S = T, knows all classes and
-    images, and has at least two temperatures; rows are one a teacher label, temperature and seed.
+    images, and has teachers at three temperatures or more; rows are one a teacher label, temperature and seed.
     """
     plain = (students["fraction"] == 1) & (students["omit_classes"].fillna("") == "") & (students["framework"] == "kd")
     rows = students[plain & students["teacher"].isin(KINDS) & students["temperature"].notna()]
@@ -124,7 +126,8 @@ def students_of(students: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         own = {f"S = {s:g}": part["student_temperature"] == s for s in sorted(part["student_temperature"].unique())}
         for name, chosen in {**own, "S = T": equal}.items():
             found = part[chosen].drop_duplicates(["teacher_label", "temperature", "seed"])
-            if found["temperature"].nunique() > 1:
+            found = found[found.groupby("teacher_label")["temperature"].transform("nunique") >= LEAST]
+            if len(found):
                 yield f"{dataset}, {architecture}, α = {weight:g}, {name}", found.sort_values("temperature")
 
 

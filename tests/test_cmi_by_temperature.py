@@ -102,7 +102,10 @@ def test_the_sweep_of_runs_and_of_records(study: str) -> None:
         kept.sort_values(columns, ignore_index=True), found.sort_values(columns, ignore_index=True)
     )
     # the page: a figure and a table
-    ((where, own),) = sweeps.students_of(frame[(frame["run_type"] == "student")])
+    pupils = frame[frame["run_type"] == "student"]
+    assert not list(sweeps.students_of(pupils))  # two temperatures are no sweep
+    third = pupils[pupils["temperature"] == 4].assign(temperature=2.0)
+    ((where, own),) = sweeps.students_of(pd.concat([pupils, third], ignore_index=True))
     cmi = temperature_tables.cmi_of(own, sections("distillation", "teacher", study))
     pd.testing.assert_frame_equal(temperature_tables.cmi_of(own, []), cmi)
     assert set(cmi["teacher_label"]) == {"plain"} and set(cmi["seed"]) == {0, 1}
