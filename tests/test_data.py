@@ -382,6 +382,15 @@ def test_no_images_and_no_network_is_one_sentence(
     assert not list(datasets.glob(".building*"))
 
 
+def test_runs_on_cifar10h_are_known_where_its_files_are_not(tmp_path: Path) -> None:
+    """A study that has them is shown from its records on every machine."""
+    assert data.fingerprint("cifar10h", tmp_path) == humans.PUBLISHED
+
+
+def test_the_published_counts_have_the_published_fingerprint(data_root: Path) -> None:
+    assert data.fingerprint("cifar10h", data_root) == humans.PUBLISHED
+
+
 @pytest.mark.parametrize("content", [b"", b"no parquet"])
 def test_a_torn_data_file_is_named(tmp_path: Path, datasets: Path, content: bytes) -> None:
     (tmp_path / "cifar10").mkdir()

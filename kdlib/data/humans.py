@@ -21,6 +21,8 @@ from kdlib.errors import InputError
 
 COUNTS_FILE, PROBS_FILE = "cifar10h-counts.npy", "cifar10h-probs.npy"
 ROWS, CLASSES = 10_000, 10
+PUBLISHED = "abb80bd942cd7ac4"
+"""The fingerprint with the published counts: where there is no file, runs and records are known by it."""
 
 
 def available(root: Path) -> bool:
@@ -98,6 +100,8 @@ def load(root: Path) -> Dataset:
 
 def fingerprint(root: Path) -> str:
     """Return the fingerprint of `cifar10h`: that of the images, the split and the people's answers."""
+    if not available(root):
+        return PUBLISHED
     digest = hashlib.sha256(f"cifar10h/{cifar.CIFAR['cifar10'].fingerprint}/{SPLIT_SEED}".encode())
     digest.update(human_probs(root).numpy().astype("<f4").tobytes())
     return digest.hexdigest()[:16]
