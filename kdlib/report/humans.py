@@ -33,6 +33,11 @@ FEWEST = 3
 """Teachers below which a correlation over teachers says nothing."""
 
 
+def asked(frame: pd.DataFrame) -> bool:
+    """Say whether a table has runs on images that people were asked about."""
+    return bool(frame["dataset"].isin(("cifar10", "cifar10h")).any())
+
+
 def teachers(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the teachers whose distance to people is known, those of one architecture each, with its name."""
     if DISTANCE not in frame:
