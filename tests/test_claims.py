@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -338,3 +339,13 @@ def test_no_torch() -> None:
     modules = "kdlib.claims, kdlib.calibration, kdlib.plots, kdlib.report.pages"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_seeds_for_a_relative_fall_count_its_own_logarithm() -> None:
+    """A fall by 10 % is farther from nothing than a rise by 10 %: it takes fewer seeds, the same on every page."""
+    fall = next(row for row in claims.CLAIMS if row.id == "C5")
+    seen = claims.paired_relative([0.9, 1.2, 0.8, 1.1, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0])
+    one, other = claims.judge(fall, {"variational": seen, "laplace": None})
+    assert one.verdict is Verdict.INCONCLUSIVE and claims.needed(fall, other) is None
+    exact = claims.seeds_needed(replace(seen, relative=False), -math.log(0.9), comparisons=2)
+    assert claims.needed(fall, one, family=2) == exact < claims.seeds_needed(seen, 0.1, comparisons=2)

@@ -54,6 +54,7 @@ __all__ = [
     "holm",
     "judge",
     "mean_interval",
+    "needed",
     "overall",
     "paired",
     "paired_relative",
@@ -136,6 +137,28 @@ def judge(
             said = _guarded(said, (guards or {}).get(member), claim.guard.worst)
         judgements.append(Judgement(member, turned, float(p), said))
     return judgements
+
+
+def needed(claim: Claim, one: Judgement, family: int = 1, guard: Effect | None = None) -> int | None:
+    """Return the seeds that a verdict on a member would need at the spread seen; None where nothing is open.
+
+    With one seed there is no spread to plan with, and the fewest that allow a verdict are named.
+
+    Args:
+        claim: a row of `CLAIMS`.
+        one: the judgement on the member.
+        family: how many members were measured; they share the error rate.
+        guard: the effect on the guarded measure, where the claim has one.
+    """
+    if one.verdict is not Verdict.INCONCLUSIVE or one.effect is None:
+        return None
+    smallest = claim.smallest
+    if claim.relative and claim.direction is Direction.DECREASE:
+        smallest = 1 / (1 - smallest) - 1  # the logarithm of a fall by 10 % is that of a rise by 11 %
+    plans = [(one.effect, smallest, family)]
+    if claim.guard is not None and guard is not None:
+        plans.append((guard, -claim.guard.worst, 1))
+    return max(seeds_needed(e, size, comparisons=n) if e.n > 1 else MINIMUM_PAIRS for e, size, n in plans)
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:

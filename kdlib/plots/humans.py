@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdlib import plots
-from kdlib.claims.inference import Effect, mean_interval
+from kdlib.claims.inference import mean_interval
 from kdlib.errors import InputError
 from kdlib.plots.style import axis_of, canvas, handle, legend, marks_of, name_of
+from kdlib.plots.taught import cross
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,12 +63,8 @@ def closeness(frame: pd.DataFrame, distance: str, floor: float | None = None, by
         (below, "test_kl_to_bcp", AXIS.format("student")),
     ):
         for group, rows in frame.groupby(by, sort=False):
-            mark, y = marks[str(group)], mean_interval(rows[value] * axis_of(value)[1])
-            x = mean_interval(rows[distance])
-            if x.n > 1:
-                axes.errorbar(x.mean, y.mean, _bar(y), _bar(x), color=mark.color, elinewidth=1.4, alpha=0.6)
-            size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)
-            axes.plot(x.mean, y.mean, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
+            y = mean_interval(rows[value] * axis_of(value)[1])
+            cross(axes, mean_interval(rows[distance]), y, marks[str(group)])
         axes.set_ylabel(label)
     if floor is not None:
         mark = marks_of(["one_hot"])["one_hot"]
@@ -89,10 +86,6 @@ def renamed(figure: Figure) -> Figure:
 def called(label: object) -> str:
     """Return a supervision as the page on people calls it."""
     return name_of(label).replace("exact BCP", PEOPLE)
-
-
-def _bar(effect: Effect) -> list[list[float]]:
-    return [[effect.mean - effect.low], [effect.high - effect.mean]]
 
 
 def _beside(axes: Axes, y: float, text: str) -> None:

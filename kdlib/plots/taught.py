@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdlib.claims.inference import mean_interval
+from kdlib.claims.inference import Effect, mean_interval
 from kdlib.errors import InputError
-from kdlib.plots.style import axis_of, canvas, handle, legend, marks_of, name_of
+from kdlib.plots.style import Mark, axis_of, canvas, handle, legend, marks_of, name_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -32,11 +33,16 @@ def against(frame: pd.DataFrame, columns: tuple[str, ...], value: str = "test_ac
         label, width = axis_of(column)
         for group, rows in frame.groupby(by, sort=False):
             mark = marks[str(group)]
-            x, y = mean_interval(rows[column] * width), mean_interval(rows[value] * height)
-            if x.n > 1:
-                across, along = [[x.mean - x.low], [x.high - x.mean]], [[y.mean - y.low], [y.high - y.mean]]
-                axes.errorbar(x.mean, y.mean, along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
-            axes.plot(x.mean, y.mean, mark.marker, color=mark.color, markersize=10, mec="white", zorder=4)
+            cross(axes, mean_interval(rows[column] * width), mean_interval(rows[value] * height), mark)
         axes.set(xlabel=label, ylabel=f"student: {text}")
     legend(figure, [handle(marks[str(group)], f"{name_of(group)} (n = {n})") for group, n in groups.items()])
     return figure
+
+
+def cross(axes: Axes, x: Effect, y: Effect, mark: Mark) -> None:
+    """Draw a mean over seeds with its intervals both ways."""
+    if x.n > 1:
+        across, along = [[x.mean - x.low], [x.high - x.mean]], [[y.mean - y.low], [y.high - y.mean]]
+        axes.errorbar(x.mean, y.mean, along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
+    size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
+    axes.plot(x.mean, y.mean, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)

@@ -98,7 +98,7 @@ def confusion_grid(
     for axes in grid.ravel():
         axes.set_visible(False)
     for row, places in zip(panels, grid, strict=True):
-        for k, (one, axes) in enumerate(zip(row, places, strict=False)):
+        for k, (one, axes) in enumerate(zip(row, places[: len(row)], strict=True)):
             if one is None:
                 continue
             title, shares = one

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import MINIMUM_PAIRS, Claim, Direction, Effect, Verdict, overall, seeds_needed
+from kdlib.claims import MINIMUM_PAIRS, Claim, Effect, Judgement, needed, overall
 from kdlib.claims.choice import FREE
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.grid import BASELINE, C4, C5, changes, judged, label_of, others, settings, still
@@ -51,7 +51,7 @@ def verdicts(rows: pd.DataFrame, claim: Claim) -> HTML:
     measured = changes(rows, claim)
     for found in judged(rows, claim):
         label = label_of(rows, found.member)
-        add(label, measured.get(label), found.p, _said(found.verdict, measured.get(label), claim))
+        add(label, measured.get(label), found.p, _said(found, claim))
     for label, (one, p) in others(rows, claim).items():
         add(label, one, p, "")
     heads = ("", text, "change (%)" if claim.relative else "gain (points)", "n", "p, corrected", claim.id)
@@ -81,23 +81,20 @@ def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
         for one in found:
             effect = raw.get(label_of(rows, one.member))
             numbers = f" {_change(effect)}, n = {effect.n}," if effect else ""
-            each.append(f"{name_of(one.member)}{numbers} {_said(one.verdict, effect, claim)}")
+            each.append(f"{name_of(one.member)}{numbers} {_said(one, claim)}")
         said.append(f"{claim.id} ({what}): {'; '.join(each)}. Together: {overall(o.verdict for o in found)}.")
     return markdown(
         f"**{part.title}** ({where}; against the students of the {name_of(BASELINE)} teacher): {' '.join(said)}"
     )
 
 
-def _said(verdict: Verdict, one: Effect | None, claim: Claim) -> str:
+def _said(one: Judgement, claim: Claim) -> str:
     """Write a verdict; where it is open, with the seeds that would settle it."""
-    if verdict is not Verdict.INCONCLUSIVE or one is None or one.n < 2:
-        return str(verdict)
-    smallest = claim.smallest
-    if claim.relative and claim.direction is Direction.DECREASE:
-        smallest = 1 / (1 - smallest) - 1  # the logarithm of a fall by 10 % is that of a rise by 11 %
-    few = "fewer than five pairs; " if one.n < MINIMUM_PAIRS else ""
-    needed = seeds_needed(one, smallest, comparisons=len(claim.treated))
-    return f"{verdict} ({few}about {needed} seeds would settle it)"
+    seeds = needed(claim, one, len(claim.treated))
+    if seeds is None or one.effect is None or one.effect.n < 2:
+        return str(one.verdict)
+    few = "fewer than five pairs; " if one.effect.n < MINIMUM_PAIRS else ""
+    return f"{one.verdict} ({few}about {seeds} seeds would settle it)"
 
 
 def _change(one: Effect) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from kdlib import cmi_by_temperature, studies
-from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, overall, seeds_needed
+from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, needed, overall
 from kdlib.config import RunType
 from kdlib.errors import InputError
 from kdlib.notebook import given_names
@@ -81,17 +81,9 @@ class Answer:
         return overall(one.verdict for one in self.judged)
 
     def needed(self, one: Judgement) -> int | None:
-        """Return the seeds that a verdict on a member would need at the spread seen; None where nothing is open.
-
-        With one seed there is no spread to plan with, and the fewest that allow a verdict are named.
-        """
-        if one.verdict is not Verdict.INCONCLUSIVE or one.effect is None:
-            return None
+        """Return the seeds that a verdict on a member would need at the spread seen; None where nothing is open."""
         family = sum(effect is not None for effect in self.measured.values())
-        plans = [(one.effect, self.claim.smallest, family)]
-        if self.claim.guard is not None and one.member in self.guards:
-            plans.append((self.guards[one.member], -self.claim.guard.worst, 1))
-        return max(seeds_needed(e, size, comparisons=n) if e.n > 1 else 5 for e, size, n in plans)
+        return needed(self.claim, one, family, self.guards.get(one.member))
 
 
 @dataclass(frozen=True)

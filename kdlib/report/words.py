@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kdlib.claims import Claim, Effect, Judgement, Verdict, seeds_needed
+from kdlib.claims import Claim, Effect, Judgement, needed
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -65,6 +65,5 @@ def answer(claim: Claim, one: Judgement) -> str:
         return f"{claim.id}: {one.verdict}"
     said = f"{points(one.effect)} points (n = {one.effect.n}), where {100 * claim.smallest:g} would matter"
     said = f"{said}; {claim.id}: {one.verdict}"
-    if one.verdict is not Verdict.INCONCLUSIVE or one.effect.n < 2:
-        return said
-    return f"{said} (about {seeds_needed(one.effect, claim.smallest)} seeds would settle it)"
+    seeds = needed(claim, one) if one.effect.n > 1 else None
+    return said if seeds is None else f"{said} (about {seeds} seeds would settle it)"
