@@ -79,7 +79,7 @@ class Entry:
         return expand(self.run_type, self.given)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # read once by `load`, so it is itself and what is derived from it can be kept
 class Study:
     """A study as its file has it, validated."""
 

@@ -53,14 +53,17 @@ def of_run(run: runs.Run) -> dict[str, Any]:
     return row(run.record, run.metrics, run.provenance, "run")
 
 
+@functools.cache
+def _lines_of(file: Path, _: float) -> list[dict[str, Any]]:
+    """Read a file of records once for each time that it was written."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
 def recorded(study: str | None = None) -> dict[str, dict[str, Any]]:
     """Return the rows kept in git, by run name: those of one study, or all."""
-    rows: dict[str, dict[str, Any]] = {}
-    for file in sorted(paths.RECORDS.glob(f"{study or '*'}/runs.jsonl")):
-        for line in file.read_text().splitlines():
-            kept = json.loads(line)
-            rows[kept["run"]] = {**kept, "source": "record"}
-    return rows
+    files = sorted(paths.RECORDS.glob(f"{study or '*'}/runs.jsonl"))
+    kept = (one for file in files for one in _lines_of(file, file.stat().st_mtime))
+    return {one["run"]: {**one, "source": "record"} for one in kept}
 
 
 def plans_of(study: studies.Study) -> list[tuple[studies.Entry, Plan]]:
@@ -68,6 +71,7 @@ def plans_of(study: studies.Study) -> list[tuple[studies.Entry, Plan]]:
     return [(entry, plan(config)) for entry in study.entries for config in entry.configs()]
 
 
+@functools.cache
 def labels(study: studies.Study) -> dict[str, dict[str, Any]]:
     """Return `label` and `teacher_label` of every run of a study, by the run's name."""
     out: dict[str, dict[str, Any]] = {}
