@@ -32,12 +32,16 @@ DERIVED = (
 )
 """Kinds that train no network of their own: their training parameters describe their parents."""
 
-WITH_PARENT = (*(kind for kind in DERIVED if kind is not TeacherKind.ENSEMBLE), TeacherKind.MCMI)
+TUNED = (TeacherKind.FINE_TUNED, TeacherKind.MCMI)
+"""Kinds that train their parent's network on."""
+
+WITH_PARENT = (*(kind for kind in DERIVED if kind is not TeacherKind.ENSEMBLE), *TUNED)
 
 NETWORKS = (
     TeacherKind.DETERMINISTIC,
     TeacherKind.LABEL_SMOOTHING,
     TeacherKind.MSE,
+    TeacherKind.FINE_TUNED,
     TeacherKind.MCMI,
     TeacherKind.EARLY_STOPPED,
 )
@@ -45,6 +49,7 @@ NETWORKS = (
 
 PARENTS: dict[TeacherKind, tuple[TeacherKind, ...]] = {
     TeacherKind.LAPLACE: NETWORKS,
+    TeacherKind.FINE_TUNED: NETWORKS,
     TeacherKind.MCMI: NETWORKS,
     TeacherKind.TEMPERATURE_SCALED: (*NETWORKS, TeacherKind.ENSEMBLE, TeacherKind.LAPLACE),
     TeacherKind.ENSEMBLE: NETWORKS,

@@ -1,4 +1,7 @@
-"""Teachers trained on the labels alone: cross-entropy, smoothed cross-entropy, mean squared error."""
+"""Teachers trained on the labels alone: cross-entropy, smoothed cross-entropy, mean squared error.
+
+One with a parent, `fine_tuned`, goes on from its weights: an MCMI teacher without the CMI term.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,13 @@ def loss_of(config: TeacherConfig) -> Loss:
 
 
 def fit(making: Making) -> Made:
-    """Train a network on the labels, from the run's newest checkpoint if there is one."""
+    """Train a network on the labels, from its parent's weights or new ones, or from the run's newest checkpoint."""
     config = making.config
     assert isinstance(config, TeacherConfig)
-    network, loss = making.placed(making.network()), loss_of(config)
+    network, loss = making.network(), loss_of(config)
+    for parent in making.parents:
+        network.load_state_dict(parent.network.state_dict())
+    making.placed(network)
     history = making.train(network, lambda batch: loss(network(batch.images), batch.labels))
     # the best epoch is what an early-stopped teacher is made of
     best = {"best.safetensors": history.best} if config.kind is TeacherKind.DETERMINISTIC else {}

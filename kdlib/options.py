@@ -44,6 +44,8 @@ class TeacherKind(StrEnum):
     """A Gaussian posterior around a trained network's weights."""
     MCMI = "mcmi"
     """A trained network, fine-tuned to keep more conditional mutual information of image and prediction."""
+    FINE_TUNED = "fine_tuned"
+    """Control: a trained network, trained on as an MCMI teacher is, without the conditional mutual information."""
     TEMPERATURE_SCALED = "temperature_scaled"
     """Control: a trained network at the temperature that is best on validation images."""
     ENSEMBLE = "ensemble"

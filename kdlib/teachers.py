@@ -31,6 +31,7 @@ MODULES: dict[TeacherKind, str] = {
     TeacherKind.DETERMINISTIC: "kdlib.likelihood",
     TeacherKind.LABEL_SMOOTHING: "kdlib.likelihood",
     TeacherKind.MSE: "kdlib.likelihood",
+    TeacherKind.FINE_TUNED: "kdlib.likelihood",
     TeacherKind.VARIATIONAL: "kdlib.variational.teacher",
     TeacherKind.LAPLACE: "kdlib.laplace.teacher",
     TeacherKind.MCMI: "kdlib.mcmi_teacher",

@@ -12,7 +12,12 @@ from kdlib.hardware import Hardware, seed_everything
 from kdlib.models import Network
 from kdlib.runs import Run
 
-GIVEN: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1}
+GIVEN: dict[str, Any] = {
+    "dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1, "optimizer": "adam",
+    "learning_rate": 1e-3, "weight_decay": 0, "schedule": "constant",
+}  # fmt: skip
+USUAL: dict[str, Any] = dict.fromkeys(("epochs", "optimizer", "learning_rate", "weight_decay", "schedule"))
+"""Takes back what `GIVEN` says of training: that of the dataset or the preset."""
 DATASET = data.load("digits:tiny")
 
 

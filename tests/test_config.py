@@ -39,7 +39,8 @@ DIFFERENT: list[tuple[RunType, dict[str, Any], dict[str, Any]]] = [
     (TEACHER, {"omit_classes": "3"}, {"match": "epochs"}),
     (TEACHER, {"dataset": "cifar10"}, {"augmentation_seed": 7}),
     (TEACHER, {"dataset": "folder:/images"}, {"image_size": 64}),
-    (STUDENT, {"teacher": "exact_bcp"}, {"temperature": 4}),
+    (STUDENT, {"teacher": "exact_bcp"}, {"temperature": 2}),
+    (STUDENT, {"teacher": "exact_bcp"}, {"student_temperature": 2}),
     (STUDENT, {"teacher": "deterministic"}, {"teacher_seed": 4}),
     (STUDENT, {"teacher": "one_hot"}, {"seed": 4}),
     (MEASURE, {"parent": "some-run"}, {"eval_samples": 4}),
@@ -84,7 +85,7 @@ def test_a_preset_means_its_values(preset: Preset) -> None:
 
 def test_given_wins_over_preset_wins_over_dataset() -> None:
     config = resolve(STUDENT, {"preset": "mcmi", "epochs": 5}).model_dump()
-    assert (config["epochs"], config["optimizer"], config["architecture"]) == (5, "sgd", "cnn16")
+    assert (config["epochs"], config["optimizer"], config["architecture"]) == (5, "sgd", "cnn8")
     assert config["augmentation"] == "none"  # no view of a digit has known class probabilities
     small = {"architecture": "mobilenetv2", "dataset": "cifar100"}
     assert resolve(STUDENT, small).model_dump()["learning_rate"] == 0.01
@@ -137,3 +138,10 @@ def test_what_is_wrong_is_said_in_one_sentence(given: dict[str, Any], says: list
     sentence = str(refused.value)
     assert "\n" not in sentence
     assert not [part for part in says if part not in sentence], sentence
+
+
+@pytest.mark.parametrize("preset", [None, *Preset])
+def test_one_temperature_is_both_unless_both_are_given(preset: Preset | None) -> None:
+    given = {"teacher": "exact_bcp", "preset": preset, "temperature": 3}
+    assert resolve(STUDENT, given) == resolve(STUDENT, {**given, "student_temperature": 3})
+    assert resolve(STUDENT, {**given, "student_temperature": 1}) != resolve(STUDENT, given)

@@ -54,6 +54,7 @@ TRAINED: dict[str, dict[str, Any]] = {
         "ml_epochs": 1,
         "annealing_epochs": 0,
     },
+    "fine_tuned": {"kind": "fine_tuned", "parent": "deterministic"},
     "mcmi": {"kind": "mcmi", "parent": "deterministic", "cmi_weight": 0.2},
     "mcmi_fixed": {"kind": "mcmi", "parent": "deterministic", "cmi_weight": 0.2, "centroids": "fixed"},
     "mcmi_running": {"kind": "mcmi", "parent": "deterministic", "cmi_weight": 0.2, "centroids": "running"},
@@ -378,11 +379,24 @@ def test_students_learn_from_kept_answers_that_are_live_ones(made: dict[str, Run
     assert read_tensors(kept[0])[0]["outputs"].dtype == torch.float16
 
 
+@pytest.mark.parametrize("centroids", ["epoch", "fixed", "running"])
+def test_mcmi_without_weight_is_fine_tuning(made: dict[str, Run], centroids: str) -> None:
+    """At λ = 0 the parent is trained on by cross-entropy, step for step; with λ it is not."""
+    given = {"parent": made["deterministic"].name, "epochs": 4, "learning_rate": 5e-3}
+    plain = execute(small.teacher(kind="fine_tuned", **given))
+    none, some = (
+        execute(small.teacher(kind="mcmi", centroids=centroids, cmi_weight=weight, **given)) for weight in (0.0, 0.2)
+    )
+    assert small.content(none)[:2] == small.content(plain)[:2]
+    assert small.content(some)[0] != small.content(plain)[0]
+
+
 def test_fine_tuning_raises_cmi(made: dict[str, Run]) -> None:
     """On validation images, above its parent's and above that of as many steps on cross-entropy alone."""
     parent = made["deterministic"]
-    given = {"kind": "mcmi", "parent": parent.name, "epochs": 30, "learning_rate": 5e-3}
-    plain, tuned = (execute(small.teacher(**given, cmi_weight=weight)).metrics["val_cmi"] for weight in (0.0, 0.5))
+    given = {"parent": parent.name, "epochs": 30, "learning_rate": 5e-3}
+    plain = execute(small.teacher(kind="fine_tuned", **given)).metrics["val_cmi"]
+    tuned = execute(small.teacher(kind="mcmi", cmi_weight=0.5, **given)).metrics["val_cmi"]
     assert tuned > 1.05 * plain
     assert tuned > 1.2 * parent.metrics["val_cmi"]
 
@@ -401,8 +415,7 @@ def test_the_default_parent_is_the_deterministic_run_of_the_same_settings(store:
     assert [parent.name for parent in ensemble.parents.values()] == [plain.name, other.name]
     # one that is fine-tuned has a training of its own; its parent has the usual one, on the same images
     tuned = plan(small.teacher(kind="mcmi", **given)).parents["parent"]
-    usual = {"epochs": None, "seed": 3, "fraction": 0.5}
-    assert tuned.name == plan(small.teacher(**usual)).name
+    assert tuned.name == plan(small.teacher(**small.USUAL, seed=3, fraction=0.5)).name
 
 
 def test_default_parents_of_images_with_views(store: Path) -> None:
@@ -410,17 +423,16 @@ def test_default_parents_of_images_with_views(store: Path) -> None:
     plain = plan(small.teacher(**given)).name
     for kind in ("augmentation_averaged", "laplace", "early_stopped"):
         assert plan(small.teacher(kind=kind, **given)).parents["parent"].name == plain
-    assert (
-        plan(small.teacher(kind="mcmi", **given)).parents["parent"].name
-        == plan(small.teacher(**given, epochs=None)).name
-    )
+    tuned = plan(small.teacher(kind="mcmi", **given)).parents["parent"]
+    assert tuned.name == plan(small.teacher(**small.USUAL, **given)).name
 
 
 @pytest.mark.parametrize("kind", ["laplace", "temperature_scaled", "early_stopped"])
 def test_a_parent_is_the_same_however_it_is_named(made: dict[str, Run], tmp_path: Path, kind: str) -> None:
     study = tmp_path / "s.yaml"
     study.write_text(
-        "title: s\nparameters: {dataset: 'digits:tiny', architecture: cnn4, epochs: 3, threads: 1}\n"
+        "title: s\nparameters: {dataset: 'digits:tiny', architecture: cnn4, epochs: 3, threads: 1,\n"
+        "  optimizer: adam, weight_decay: 0, schedule: constant}\n"
         "teachers: {plain: {learning_rate: 0.02}}\n"
     )
     run = made["deterministic"].name
@@ -463,6 +475,7 @@ MATTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"kind": "laplace", "link": "mc"}, LAPLACE | {"predictive", "link_samples"}),
     ({"kind": "laplace", **CIFAR}, LAPLACE | {"fit_augmented"}),
     ({"kind": "mcmi"}, {"cmi_weight", "centroids"}),
+    ({"kind": "fine_tuned"}, set()),
     ({"kind": "temperature_scaled"}, set()),
     ({"kind": "ensemble"}, {"ensemble_size"}),
     ({"kind": "early_stopped"}, set()),
@@ -504,8 +517,8 @@ WITH_PARENT = [{"kind": str(kind)} for kind in kinds.WITH_PARENT]
 def test_parents_that_do_not_fit_are_refused(made: dict[str, Run], given: dict[str, Any]) -> None:
     assert "parent = 'nobody' is refused: it is no run" in refusal({**given, "parent": "nobody"})
     assert "study = 'nowhere' is refused" in refusal({**given, "parent": "nowhere/plain"})
-    wrong = {"laplace": "variational", "mcmi": "temperature_scaled", "temperature_scaled": "variational",
-             "early_stopped": "mse", "augmentation_averaged": "ensemble"}[given["kind"]]  # fmt: skip
+    wrong = {"laplace": "variational", "fine_tuned": "laplace", "mcmi": "temperature_scaled",
+             "temperature_scaled": "variational", "early_stopped": "mse", "augmentation_averaged": "ensemble"}[given["kind"]]  # fmt: skip
     said = refusal({**given, "parent": made[wrong].name})
     assert f"a teacher of kind {given['kind']} starts from one of kind " in said
     name = made["deterministic"].name

@@ -19,21 +19,29 @@ TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 FINGERPRINT = "0123456789abcdef"
 PARENT = {"teacher": "teacher-digits-deterministic-cnn16-s0-0000000000"}
 
+ADAM = {"optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant"}
+TEACHER_BEFORE: dict[str, Any] = {**ADAM, "architecture": "cnn16", "epochs": 90}
+STUDENT_BEFORE: dict[str, Any] = {
+    **ADAM, "architecture": "cnn16", "epochs": 40, "kd_weight": 1.0, "temperature": 1.0, "student_temperature": 1.0,
+}  # fmt: skip
+"""What the defaults of digits were when the first names were given."""
+
 GOLDEN: list[tuple[str, RunType, dict[str, Any], dict[str, str], str]] = [
     ("teacher-digits-deterministic-cnn16-s0-a7c2667fdf",
-     TEACHER, {}, {}, "deterministic"),
+     TEACHER, TEACHER_BEFORE, {}, "deterministic"),
     ("teacher-digits-tiny-deterministic-cnn4-s2-e8a5b2b5fe",
-     TEACHER, {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "seed": 2}, {}, "deterministic"),
+     TEACHER, {**ADAM, "dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "seed": 2}, {}, "deterministic"),
     ("teacher-cifar10-deterministic-resnet56-s0-d97158474e",
      TEACHER, {"dataset": "cifar10", "preset": "mcmi"}, {}, "deterministic"),
     ("teacher-cifar100-deterministic-resnet50-s0-99c046c3f3",
      TEACHER, {"dataset": "cifar100", "preset": "bayesian_kd", "architecture": "resnet50"}, {}, "deterministic"),
     ("student-digits-one_hot-cnn16-s0-4d4f77067f",
-     STUDENT, {"teacher": "one_hot"}, {}, "one_hot"),
+     STUDENT, {**STUDENT_BEFORE, "teacher": "one_hot"}, {}, "one_hot"),
     ("student-digits-exact_bcp-cnn16-s0-5b49a16077",
-     STUDENT, {"teacher": "exact_bcp", "temperature": 4}, {}, "exact_bcp"),
+     STUDENT, {**STUDENT_BEFORE, "teacher": "exact_bcp", "temperature": 4}, {}, "exact_bcp"),
     ("student-digits-from-deterministic-cnn16-s1-e01bdc746b",
-     STUDENT, {"kd_weight": 0.9, "temperature": 4, "student_temperature": 4, "seed": 1}, PARENT, "from-deterministic"),
+     STUDENT, {**STUDENT_BEFORE, "kd_weight": 0.9, "temperature": 4, "student_temperature": 4, "seed": 1}, PARENT,
+     "from-deterministic"),
     ("student-cifar100-from-deterministic-wrn_40_1-s0-929b8bc5e9",
      STUDENT, {"dataset": "cifar100", "preset": "mcmi", "fraction": 0.05, "match": "epochs"}, PARENT,
      "from-deterministic"),
@@ -128,7 +136,8 @@ def finished_teacher() -> str:
 def test_a_teacher_is_the_same_however_it_is_named(store: Path, tmp_path: Path) -> None:
     run = finished_teacher()
     (tmp_path / "s.yaml").write_text(
-        "title: s\nparameters: {dataset: 'digits:tiny', architecture: cnn4, epochs: 3, threads: 1}\n"
+        "title: s\nparameters: {dataset: 'digits:tiny', architecture: cnn4, epochs: 3, threads: 1,\n"
+        "  optimizer: adam, learning_rate: 1.0e-3, weight_decay: 0, schedule: constant}\n"
         "teachers: {plain: {}}\nstudents: {one: {teacher: plain}}\n"
     )
     named = {name(RunType.STUDENT, teacher=text) for text in (run, run[:-3], f"{tmp_path}/s.yaml/plain")}
@@ -142,7 +151,7 @@ def test_a_kind_stands_for_the_dataset_s_default_teacher(store: Path) -> None:
     student = plan(small.student(teacher="deterministic", seed=4, teacher_seed=2))
     teacher = student.parents["teacher"].config
     assert isinstance(teacher, TeacherConfig)
-    assert (teacher.dataset, teacher.architecture, teacher.seed) == ("digits:tiny", "cnn16", 2)
+    assert (teacher.dataset, teacher.architecture, teacher.seed) == ("digits:tiny", "cnn32", 2)
     assert student.record["parents"] == {"teacher": student.parents["teacher"].name}
 
 

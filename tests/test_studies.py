@@ -9,6 +9,8 @@ import pytest
 from kdlib import paths, studies
 from kdlib.config import RunType
 from kdlib.errors import InputError
+from kdlib.jobs import jobs_of
+from kdlib.plans import plan
 
 TEXT = """
 title: Small
@@ -85,3 +87,10 @@ def test_every_study_of_the_project_is_valid(name: str) -> None:
     assert study.title
     assert {entry.run_type for entry in study.entries} <= set(RunType)
     assert (paths.STUDIES / f"{name}.yaml").is_file()
+
+
+def test_quick_is_a_sample_of_digits() -> None:
+    """What `make book` runs can be set beside the record, run by run."""
+    mine, theirs = ({plan(c).name for e in studies.load(n).entries for c in e.configs()} for n in ("quick", "digits"))
+    assert mine <= theirs
+    assert len(jobs_of(studies.load("quick"), 16)) <= 8
