@@ -2,26 +2,30 @@
 PYTHON ?= python3
 STUDY ?= quick
 BIN := .venv/bin
+# What is typed is neither a formula of make's nor, as a variable, more than one word of a shell's.
+override PYTHON := $(value PYTHON)
+override STUDY := $(value STUDY)
+export PYTHON STUDY
 
 .PHONY: book test lab study bench clean lock
 .DELETE_ON_ERROR:
 
 book: .venv/installed
-	$(BIN)/python -m kdlib study $(STUDY)
+	$(BIN)/python -m kdlib study "$$STUDY"
 	$(BIN)/python -m kdlib book
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest  # one thread: small work on many threads only waits
 
 lab: .venv/installed
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/python -m jupyterlab notebooks
 
 study: .venv/installed
-	$(BIN)/python -m kdlib study $(STUDY)
+	$(BIN)/python -m kdlib study "$$STUDY"
 	$(BIN)/python -m kdlib book
 
 bench: .venv/installed
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || exit 1; done
 
 clean:  # what can be built again; runs, records and datasets stay
 	rm -rf .venv _build data/scratch .pytest_cache .mypy_cache .ruff_cache .snakemake
@@ -30,8 +34,8 @@ lock: pyproject.toml .venv/uv
 	.venv/uv/bin/uv pip compile -q --universal --python-version 3.11 --all-extras --no-emit-index-url --no-header --no-annotate pyproject.toml -o requirements.lock
 
 .venv/uv:
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PYTHON) -m venv $@ && $@/bin/python -m pip install -q uv || { rm -rf $@; exit 1; }
+	test -x $(BIN)/python || "$$PYTHON" -m venv .venv
+	"$$PYTHON" -m venv $@ && $@/bin/python -m pip install -q uv || { rm -rf $@; exit 1; }
 
 .venv/installed: requirements.lock pyproject.toml | .venv/uv
 	UV_COMPILE_BYTECODE=1 .venv/uv/bin/uv pip install -q --python $(BIN)/python -r requirements.lock -e . --no-deps && touch $@

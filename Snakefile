@@ -1,19 +1,34 @@
-"""A study as a DAG: run jobs, then the pages that read them. Started by `python -m kdlib study <name>`."""
+"""A study as a DAG: run jobs, then the pages that read them. Started by `python -m kdlib study <name>`.
+
+No word of a shell command is a path, a label or a value: they are lists in `params`, or files, and `:q` quotes each.
+As functions, params are no patterns either, so that braces in them stay. What is a pattern has safe characters only:
+labels (`studies.load`) and folders (`jobs.check_paths`).
+"""
 
 import json
-import shlex
+import os
 import sys
 
 from kdlib import jobs, paths, studies
 
-study = studies.load(config["study"])
+NAME = os.environ["KDLIB_STUDY"]  # not by --config, which would read `010` or `a #1.yaml` as YAML
+study = studies.load(NAME)
 todo = jobs.jobs_of(study, int(config.get("runs_per_job", 16)))
-JOBS, PAGES, REPORTS = paths.jobs(), paths.pages(), paths.REPORTS
-PAPERMILL = f"{sys.executable} -m papermill --no-progress-bar --log-level WARNING --cwd {paths.ROOT}"
+JOBS, PAGES = paths.jobs(), paths.pages()
+PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "WARNING", "--cwd", str(paths.ROOT)]
+SHOWN = ["-r", "studies", jobs.shown_with(NAME)] if jobs.shown_with(NAME) else []
 
 # A failing notebook shows what stopped it; the way there and a kernel's chatter are in the file.
-FAILING = "2> {log}.txt || {{ (grep -A 40 '^Exception encountered' {log}.txt || tail -n 12 {log}.txt) >&2; exit 1; }}"
-SHOWN = f"-p studies {shlex.quote(jobs.shown_with(config['study']))}" if jobs.shown_with(config["study"]) else ""
+EXECUTE = (
+    "{params.papermill:q} {params.notebook:q} {log:q} {params.given:q} 2> {log:q}.txt || "
+    "{{ (grep -A 40 '^Exception encountered' {log:q}.txt || tail -n 12 {log:q}.txt) >&2; exit 1; }}; "
+    "cp {log:q} {output:q}"
+)
+
+
+wildcard_constraints:
+    job="[^/]+",
+    page="[^/]+",
 
 
 rule all:
@@ -32,24 +47,28 @@ rule job:
     log:
         f"{JOBS}/log/{{job}}.ipynb",
     params:
-        notebook=lambda w: paths.NOTEBOOKS / f"{todo[w.job].notebook}.ipynb",
-        given=lambda w: shlex.quote(json.dumps(todo[w.job].given)),
+        papermill=lambda w: PAPERMILL,
+        notebook=lambda w: str(paths.NOTEBOOKS / f"{todo[w.job].notebook}.ipynb"),
+        given=lambda w: ["-y", json.dumps(todo[w.job].given)],
     threads: config.get("threads", 1)
     resources:
         gpu=config.get("gpu", 0),
     shell:
-        "export OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads}; "
-        f"{PAPERMILL} {{params.notebook}} {{log}} -y {{params.given}} {FAILING} && cp {{log}} {{output}}"
+        "export OMP_NUM_THREADS={threads} OPENBLAS_NUM_THREADS={threads}; " + EXECUTE
 
 
 rule page:
     input:
         expand(f"{JOBS}/{{job}}.ipynb", job=todo),
-        f"{REPORTS}/{{page}}.ipynb",
+        f"{paths.REPORTS}/{{page}}.ipynb",
         jobs.sources_of_pages(),
     output:
         f"{PAGES}/{{page}}.ipynb",
     log:
         f"{JOBS}/log/page-{{page}}.ipynb",
+    params:
+        papermill=lambda w: PAPERMILL,
+        notebook=lambda w: str(paths.REPORTS / f"{w.page}.ipynb"),
+        given=lambda w: SHOWN,
     shell:
-        f"{PAPERMILL} {REPORTS}/{{wildcards.page}}.ipynb {{log}} {SHOWN} {FAILING} && cp {{log}} {{output}}"
+        EXECUTE

@@ -62,7 +62,9 @@ def _plan(arguments: argparse.Namespace) -> None:
     """Say what a study would run, and how long the like has taken."""
     from kdlib import jobs, studies
 
-    print("\n".join(jobs.outlook(studies.load(arguments.study))))
+    study = studies.load(arguments.study)
+    jobs.check_paths()
+    print("\n".join(jobs.outlook(study)))
 
 
 def _study(arguments: argparse.Namespace) -> int:
@@ -74,19 +76,21 @@ def _study(arguments: argparse.Namespace) -> int:
     jobs.reports_of(study)
     if study.scratch:
         for folder in ("runs", "jobs", "pages"):
-            os.environ.setdefault(f"KDLIB_{folder.upper()}", str(paths.DATA / "scratch" / study.name / folder))
+            os.environ.setdefault(f"KDLIB_{folder.upper()}", str(paths.DATA / "scratch" / study.folder_name / folder))
     print("\n".join(jobs.outlook(study)))
     profile = paths.ROOT / "profiles" / arguments.profile
     if not (profile / "study.yaml").is_file():
         raise InputError(f"profile = {arguments.profile!r} is refused: allowed are the folders of profiles/.")
     settings = yaml.safe_load((profile / "study.yaml").read_text())
+    cluster = "executor" in yaml.safe_load((profile / "config.yaml").read_text())
+    jobs.check_paths(cluster or any(option.startswith(("-e", "--executor")) for option in arguments.snakemake))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
     command += ["--directory", str(paths.ROOT), "--workflow-profile", str(profile)]
-    command += [*arguments.snakemake, "--config", f"study={name}"]
+    command += arguments.snakemake
     stale = jobs.stale(study, settings["runs_per_job"])
     command += ["--forcerun", *stale] if stale else []  # once: of several, only the last would count
     started = time.perf_counter()
-    done = subprocess.run(command, check=False)
+    done = subprocess.run(command, check=False, env={**os.environ, "KDLIB_STUDY": name})
     print("\n".join(jobs.spent(study)))
     print(f"study {study.name}: {time.perf_counter() - started:.0f} s")
     return done.returncode
@@ -103,14 +107,9 @@ def _records(arguments: argparse.Namespace) -> None:
 def _book(arguments: argparse.Namespace) -> int:
     """Build the book from the pages that are there, and say where it lies."""
     index = paths.ROOT / "_build" / "html" / "index.html"
-    command = [
-        str(Path(sys.executable).with_name("jupyter-book")),
-        "build",
-        "--quiet",
-        "-W",
-        "--keep-going",
-        str(paths.ROOT),
-    ]
+    # not the script of that name: its first line cannot name every path of Python
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", "--quiet", "-W", "--keep-going", str(paths.ROOT)]
     done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
     if done.returncode == 0:
         print(f"the book: {index}")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
+import shlex
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +23,9 @@ NOTEBOOKS = {
     RunType.EIGENCAM: "eigencam",
     RunType.SYNTHETIC: "synthetic",
 }
+
+UNSAFE = re.compile(r'[{}"$`\\\x00-\x1f]')
+"""Wildcards to Snakemake, or not quoted where it hands a long command to a shell as a file."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,26 @@ class Job:
         return all(runs.Run(name).finished for name in self.runs)
 
 
+def check_paths(cluster: bool = False) -> None:
+    """Refuse paths that cannot stand in a rule of Snakemake or, on a cluster, in the commands that it makes of them.
+
+    Raises:
+        InputError: the path of Python, of the clone, of the jobs or of the pages has such a character.
+    """
+    places = {"clone": paths.ROOT, "KDLIB_JOBS": paths.jobs(), "KDLIB_PAGES": paths.pages(), "Python": sys.executable}
+    for name, path in ((name, str(place)) for name, place in places.items()):
+        if cluster and shlex.quote(path) != path:
+            raise InputError(
+                f"{name} = {path!r} is refused on a cluster, which gets paths through several shells: allowed are "
+                "letters without accents, digits and _ @ % + = : , . / -."
+            )
+        if name != "Python" and UNSAFE.search(path):
+            raise InputError(
+                f"{name} = {path!r} is refused: allowed for studies is a path without any of "
+                '{ } " $ ` \\ and control characters.'
+            )
+
+
 def jobs_of(study: studies.Study, runs_per_job: int) -> dict[str, Job]:
     """Return a study's jobs by name: each entry's sweep, cut into products of at most `runs_per_job` runs."""
     made: dict[str, str] = {}
@@ -54,7 +80,7 @@ def jobs_of(study: studies.Study, runs_per_job: int) -> dict[str, Job]:
                 piece = {**piece, "kind": "measure"}
             notebook = NOTEBOOKS[entry.run_type]
             digest = hashlib.sha256(canonical([notebook, piece, names]).encode()).hexdigest()[:8]
-            name = f"{study.name}-{notebook}-{entry.label}-{digest}"
+            name = f"{study.folder_name}-{notebook}-{entry.label}-{digest}"
             jobs[name] = Job(name, notebook, piece, names, tuple(n for n in needs if n != name))
             made |= {run: name for run in names if run not in made}
     return jobs

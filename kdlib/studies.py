@@ -17,11 +17,13 @@
       mixture: {seeds: 0+1+2, learning_rate: [1.0e-4, 1.0e-3]}   # a set of seeds is one run
 
 A student of seed s learns from the labelled teacher of seed s (`teacher_seed` says otherwise).
+A label is made of letters, digits, `_`, `.` and `-`, since it is part of file names.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,23 @@ SECTIONS = {
 }
 SUPERVISION = ("one_hot", "exact_bcp")
 """Supervision without a trained teacher."""
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What names an entry: part of file names, of commands and of references to teachers."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Read YAML in which each key stands once; a key over one that `<<` merges is still an override."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen = set[str]()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):  # `<<` is not resolved yet
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise InputError(f"{key.value!r} in line {line} is refused: it is there already, and allowed once.")
+            seen.add(key.value)
+        return node
 
 
 class _File(BaseModel):
@@ -91,6 +110,11 @@ class Study:
     reports: tuple[str, ...]
     entries: tuple[Entry, ...]
 
+    @property
+    def folder_name(self) -> str:
+        """The name as files and folders have it: a study's own file may be called anything."""
+        return re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)[:64]
+
     def teacher(self, label: str, seed: int) -> TeacherConfig:
         """Return the config of the labelled teacher of a seed.
 
@@ -120,13 +144,19 @@ def load(name: str) -> Study:
     """Read a study by name, or by the path of a file that ends in `.yaml`, and validate all of it.
 
     Raises:
-        InputError: no such study, an unknown key, a wrong value, or a teacher that does not exist.
+        InputError: no such study, an unknown key or one given twice, a label that cannot be part of a file's name,
+            a wrong value, or a teacher that does not exist.
     """
     path = Path(name) if name.endswith(".yaml") else paths.STUDIES / f"{name}.yaml"
     if not path.is_file() or (path.stem == name and name not in names()):
         raise InputError(f"study = {name!r} is refused: allowed are {', '.join(names())} or the path of a .yaml file.")
+    whole = str(path.absolute()) if name.endswith(".yaml") else name
+    if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
+        raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
     try:
-        file = _File.model_validate(yaml.safe_load(path.read_bytes()) or {})
+        file = _File.model_validate(yaml.load(path.read_bytes(), _Loader) or {})
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
@@ -137,6 +167,11 @@ def load(name: str) -> Study:
     for section, run_type in SECTIONS.items():
         known = fields(run_type)
         for label, given in getattr(file, section).items():
+            if not LABEL.fullmatch(label):
+                raise InputError(
+                    f"{path.name}: {section}.{label!r} is refused: a label is 1 to 64 ASCII letters, digits, _, . and "
+                    "-, the first a letter or digit."
+                )
             shared = {k: v for k, v in file.parameters.items() if k in known}
             entries.append(Entry(run_type, label, _referring({**shared, **given}, run_type, path)))
     everywhere = set().union(*(fields(run_type) for run_type in SECTIONS.values()))

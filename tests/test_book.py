@@ -35,7 +35,8 @@ def copied_book(folder: Path) -> Path:
 
 def build(tree: Path) -> subprocess.CompletedProcess[str]:
     """Build the book in a tree, warnings taken as errors."""
-    command = [str(Path(sys.executable).parent / "jupyter-book"), "build", ".", "-W", "--keep-going"]
+    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", ".", "-W", "--keep-going"]
     return subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=300, check=False)
 
 

@@ -164,6 +164,8 @@ def test_the_book_shows_them_in_a_browser(told: Told, tmp_path: Path) -> None:
 
 
 def test_a_job_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path = tmp_path / "my stüdy's & more"  # the folder's name is a word of the command that says it
+    tmp_path.mkdir()
     for name in ("runs", "jobs", "pages"):
         monkeypatch.setenv(f"KDLIB_{name.upper()}", str(tmp_path / name))
     (tmp_path / "diverging.yaml").write_text(
