@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,19 +30,24 @@ def combine(outputs: Tensor, temperature: float = 1.0) -> Tensor:
     gives one sample, the logarithm of its averaged probabilities: softmax(log p / T) is p^(1/T), renormalised.
 
     Args:
-        outputs: `(samples, n, classes)` logits or log-probabilities.
+        outputs: `(samples, n, classes)` logits or log-probabilities; float64 stays, all else becomes float32.
         temperature: T > 0.
 
     Returns:
         `(n, classes)`, rows that sum to one.
     """
-    return torch.softmax(outputs.float() / temperature, -1).mean(0)
+    return torch.softmax(_wide(outputs) / temperature, -1).mean(0)
 
 
-def combined_log(outputs: Tensor) -> Tensor:
-    """Return ln `combine(outputs)` `(n, classes)` at T = 1, finite wherever a sample is."""
-    logs = torch.log_softmax(outputs.float(), -1)
-    return logs[0] if len(logs) == 1 else logs.logsumexp(0) - torch.tensor(float(len(logs))).log()
+def combined_log(outputs: Tensor, temperature: float = 1.0) -> Tensor:
+    """Return ln `combine(outputs, temperature)` `(n, classes)`, finite wherever a sample is."""
+    logs = torch.log_softmax(_wide(outputs) / temperature, -1)
+    return logs[0] if len(logs) == 1 else logs.logsumexp(0) - math.log(len(logs))
+
+
+def _wide(outputs: Tensor) -> Tensor:
+    """Return outputs in float32, or as they are where they are wider: what is decided is decided in float64."""
+    return outputs if outputs.dtype is torch.float64 else outputs.float()
 
 
 class Teacher:

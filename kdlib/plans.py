@@ -32,6 +32,7 @@ from kdlib.errors import InputError
 
 SEMANTICS: dict[str, int] = {
     **{f"teacher/{kind}": 1 for kind in TeacherKind},
+    "teacher/temperature_scaled": 2,  # fitted in float64
     **dict.fromkeys(("student", "measure", "eigencam", "synthetic"), 1),
 }
 """Raised by hand when the numbers of a run type or kind change."""

@@ -6,10 +6,12 @@ import math
 from collections.abc import Mapping
 
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.contract import Made, Making, Teacher, check_tensors, combine, outputs_on
+from kdlib.contract import Made, Making, Teacher, check_tensors, combined_log, outputs_on
+from kdlib.errors import NotFinite
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Temperatures between which the best one is sought."""
@@ -27,32 +29,23 @@ class TemperatureScaled(Teacher):
 
 
 def best_temperature(outputs: Tensor, labels: Tensor) -> float:
-    """Return the temperature of the lowest NLL of outputs `(samples, n, classes)`, to five digits.
+    """Return the temperature between `LOWEST` and `HIGHEST` of the lowest NLL of outputs `(samples, n, classes)`.
 
-    The NLL is convex in 1/T for one sample, so the search by golden section over ln T finds its only minimum.
+    In float64, by Brent's method over ln T to 1e-6: the NLL is convex in 1/T for one sample, so it has one minimum.
     Source: Guo et al., ICML 2017, section 4.2.
+
+    Raises:
+        NotFinite: an output is not finite, so that no temperature has an NLL.
     """
-    ratio = (math.sqrt(5) - 1) / 2
     exact = outputs.double()
+    if not bool(exact.isfinite().all()):
+        raise NotFinite("The temperature cannot be fitted: some outputs on validation images are not finite.")
 
     def nll(log_t: float) -> float:
-        if len(exact) == 1:
-            return float(F.cross_entropy(exact[0] / math.exp(log_t), labels))
-        return float(F.nll_loss(combine(exact, math.exp(log_t)).clamp_min(1e-30).log(), labels))
+        return float(F.nll_loss(combined_log(exact, math.exp(log_t)), labels))
 
-    low, high = math.log(LOWEST), math.log(HIGHEST)
-    left, right = high - ratio * (high - low), low + ratio * (high - low)
-    at_left, at_right = nll(left), nll(right)
-    while high - low > 1e-5:
-        if at_left < at_right:
-            high, right, at_right = right, left, at_left
-            left = high - ratio * (high - low)
-            at_left = nll(left)
-        else:
-            low, left, at_left = left, right, at_right
-            right = low + ratio * (high - low)
-            at_right = nll(right)
-    return math.exp((low + high) / 2)
+    bounds = (math.log(LOWEST), math.log(HIGHEST))
+    return math.exp(float(minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x))
 
 
 def fit(making: Making) -> Made:

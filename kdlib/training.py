@@ -100,7 +100,9 @@ class _Loop:
         device = hardware.torch_device
         epochs = steps.total // steps.per_epoch
         rates = [learning_rate(config, s / steps.per_epoch) for s in range(steps.total)]
-        self.history = History(torch.zeros(steps.total, device=device), torch.zeros(epochs, 2), rates, steps.per_epoch)
+        self.history = History(
+            torch.zeros(steps.total, device=device), torch.zeros(epochs, 2, dtype=torch.float64), rates, steps.per_epoch
+        )
         self.checked = 0
         self.started = time.perf_counter()
 
@@ -218,14 +220,17 @@ def fit(
 
 
 def validate(loop: _Loop, forward: Callable[[Tensor], Tensor], dataset: Dataset, hardware: Hardware) -> None:
-    """Measure NLL and accuracy on the validation images and remember the best epoch's weights."""
+    """Measure NLL and accuracy on the validation images and remember the weights of the best finite epoch.
+
+    In float64, so that rounding does not choose between epochs.
+    """
     loop.trained.eval()
-    logits, labels = predict(forward, dataset.val, hardware), dataset.val.labels
+    logits, labels = predict(forward, dataset.val, hardware).double(), dataset.val.labels
     loop.trained.train()
     epoch = loop.step // loop.steps.per_epoch
-    nll, accuracy = F.cross_entropy(logits, labels), (logits.argmax(1) == labels).float().mean()
-    past = loop.history.validation[: epoch - 1, 0]
+    nll, accuracy = F.cross_entropy(logits, labels), (logits.argmax(1) == labels).double().mean()
+    past = loop.history.validation[: epoch - 1, 0].nan_to_num(nan=math.inf)
     loop.history.validation[epoch - 1] = torch.stack([nll, accuracy])
-    if not len(past) or nll < past.min():
+    if bool(nll.isfinite()) and (not len(past) or nll < past.min()):
         loop.history.best_epoch = epoch
         loop.history.best = {k: v.detach().clone() for k, v in loop.trained.state_dict().items()}

@@ -36,6 +36,7 @@ def chosen(
     """Keep, in each group, the rows of the setting with the highest mean of a validation measure over seeds.
 
     A setting that has fewer seeds than another of its group cannot be chosen: it might have had the easier ones.
+    Means that differ by less than 1e-9 are equal, and of equals the smallest setting is chosen, on every machine.
 
     Args:
         rows: students, one row a group, setting and seed.
@@ -46,11 +47,13 @@ def chosen(
     if rows.empty:
         return rows
     keys = list(by)
+    rows = rows.sort_values([name for name in free if name in rows], kind="stable")
     setting = texts(rows, free)
     table = rows.assign(setting=setting).groupby([*keys, "setting"], sort=False, dropna=False)
     found = table.agg(seeds=("seed", "nunique"), mean=(value, "mean")).reset_index()
     most = found.groupby(keys, dropna=False)["seeds"].transform("max")
     found = found[found["seeds"] == most]
+    found["mean"] = found["mean"].round(9)
     best = found.loc[found.groupby(keys, sort=False, dropna=False)["mean"].idxmax()]
     kept = pd.MultiIndex.from_frame(best[[*keys, "setting"]])
     own = pd.MultiIndex.from_frame(rows[keys].assign(setting=setting))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import torch
+from scipy.optimize import brentq
 from torch import Tensor
 
 from kdlib.errors import NotFinite
@@ -26,27 +27,38 @@ def log_marginal_likelihood(log_likelihood: float, eigenvalues: Tensor, squared_
 def marglik(eigenvalues: Tensor, squared_norm: float) -> float:
     """Return the prior precision δ at the only maximum of the log marginal likelihood.
 
-    Its slope in ln δ is ½ (Σ_k λ_k / (λ_k + δ) − δ ‖θ‖²), which falls in δ: its root is found by halving an
-    interval, so no step size, start or number of steps enters.
+    Its slope in ln δ is ½ (Σ_k λ_k / (λ_k + δ) − δ ‖θ‖²), which falls in δ: its root between 1e-10 and 1e10 is found
+    in float64 by Brent's method, so no step size, start or number of steps enters.
+
+    Raises:
+        NotFinite: there is none in that range.
 
     Source: MacKay 1992, "Bayesian interpolation", equation 4.8 (the number of well-determined parameters).
     """
     values = eigenvalues.double()
+
+    def slope(log_precision: float) -> float:
+        precision = math.exp(log_precision)
+        return float((values / (values + precision)).sum()) - precision * squared_norm
+
     low, high = math.log(1e-10), math.log(1e10)
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        precision = math.exp(middle)
-        determined = float((values / (values + precision)).sum())
-        low, high = (middle, high) if determined > precision * squared_norm else (low, middle)
-    return math.exp(0.5 * (low + high))
+    if not slope(low) > 0 > slope(high):
+        raise NotFinite(
+            "The marginal likelihood has no maximum at a prior precision between 1e-10 and 1e10: the curvature or the "
+            "weights are zero or not finite; choose prior_precision gridsearch."
+        )
+    return math.exp(float(brentq(slope, low, high, xtol=1e-12)))
 
 
 def gridsearch(loss: Callable[[float], float], lowest: float, highest: float, points: int) -> float:
-    """Return the prior precision on a logarithmic grid with the lowest `loss`; the first of equals.
+    """Return the prior precision on a logarithmic grid with the lowest `loss`, in float64; the first of equals.
 
     A precision at which the posterior has no numerical factor, or the loss is not a number, is passed over.
+
+    Raises:
+        NotFinite: no precision is left.
     """
-    best, least = lowest, math.inf
+    best, least = math.nan, math.inf
     for step in range(points):
         precision = lowest * (highest / lowest) ** (step / (points - 1))
         try:
@@ -55,4 +67,6 @@ def gridsearch(loss: Callable[[float], float], lowest: float, highest: float, po
             continue
         if value < least:
             best, least = precision, value
+    if math.isnan(best):
+        raise NotFinite(f"No prior precision from {lowest:g} to {highest:g} gives a finite validation NLL.")
     return best
