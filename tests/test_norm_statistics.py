@@ -22,6 +22,7 @@ from kdlib.plans import name_of, plan
 from kdlib.runs import Run
 from kdlib.training import Batch
 from kdlib.variational import calibration, norms, pinned, sample_forward
+from kdlib.variational import teacher as variational_teacher
 from kdlib.variational.bayesianize import layers
 from kdlib.variational.teacher import Variational
 
@@ -90,6 +91,11 @@ def test_the_centre_too(teacher: Variational) -> None:
     assert not torch.allclose(running(IMAGES), teacher.network(IMAGES), atol=1e-2)
 
 
+def test_training_is_validated_at_the_centre_with_its_norms(run: Run, teacher: Variational) -> None:
+    nll = nn.functional.cross_entropy(teacher.network(small.DATASET.val.images), small.DATASET.val.labels)
+    assert run.history()["val_nll"].iloc[-1] == pytest.approx(float(nll), rel=1e-6)
+
+
 def test_running_buffers_are_those_that_training_left(run: Run, teacher: Variational) -> None:
     before = digest(run.weights(), "")
     teacher.probs(IMAGES, 2.0, 4)
@@ -121,7 +127,17 @@ def test_statistics_depend_on_the_draw_alone(run: Run, teacher: Variational) -> 
         torch.manual_seed(len(asked.known))
         ask(asked)
         for sample, statistics in enumerate(expected):
-            assert all(torch.equal(*pair) for pair in zip(asked.known[sample], statistics, strict=True))
+            assert all(torch.equal(*pair) for pair in zip(asked.known[sample][1], statistics, strict=True))
+
+
+def test_draws_that_are_not_kept_are_the_same(teacher: Variational, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = teacher.outputs(IMAGES, 3)
+    assert all(weights for weights, _ in teacher.known.values())
+    monkeypatch.setattr(variational_teacher, "DRAWS_AT_ONCE", 1)
+    teacher.known.clear()
+    for _ in range(2):
+        assert torch.equal(teacher.outputs(IMAGES, 3), expected)
+    assert not any(weights for weights, _ in teacher.known.values())
 
 
 def test_answers_depend_on_no_other_image_and_no_other_sample(teacher: Variational) -> None:

@@ -64,3 +64,30 @@ def estimate(network: nn.Module, images: Tensor) -> list[Tensor]:
     finally:
         for norm, given in zip(found, before, strict=True):
             norm.estimating, norm.given = False, given
+
+
+def settle(network: nn.Module, images: Tensor) -> None:
+    """Let the batch norms of `network` have the statistics of its weights as they are, until others are pinned."""
+    for norm, given in zip(norms(network), estimate(network, images), strict=True):
+        norm.given = given
+
+
+class Centre:
+    """A network that is still being trained, as it is validated: at its centre, with the statistics of that.
+
+    They are estimated at the first images after each `renew`, which belongs at the start of an epoch.
+    """
+
+    def __init__(self, network: nn.Module, images: Tensor) -> None:
+        of_draws(network)
+        self.network, self.images, self.settled = network, images, False
+
+    def renew(self, epoch: int) -> None:
+        self.settled = False
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.settled:
+            settle(self.network, self.images)
+            self.settled = True
+        logits: Tensor = self.network(x)
+        return logits

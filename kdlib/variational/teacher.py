@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -22,7 +21,7 @@ from kdlib.schedule import plan_steps
 from kdlib.variational import calibration, norms
 from kdlib.variational.bayesianize import bayesianize, kl, kl_weight
 from kdlib.variational.options import Options
-from kdlib.variational.sampling import Draw, draw, pinned, sample_forward
+from kdlib.variational.sampling import DRAWS_AT_ONCE, Draw, draw, pinned, sample_forward
 
 BLOCK = 2500
 """Images of a split that share the draws of their weights, where batch norms have the statistics of each draw."""
@@ -48,14 +47,14 @@ class Variational(Teacher):
     ) -> None:
         super().__init__(network, hardware, name)
         self.keys: tuple[int, ...] = (seed,)
-        self.known: dict[int, list[Tensor]] = {}
+        self.known: dict[int, Draw] = {}
         self.images: Tensor | None = None
         if pixels is not None:
             self.block = BLOCK
-            self.images = hardware.layout(to_float(pixels.to(hardware.torch_device)))
+            self.images = placed(pixels, hardware)
             norms.of_draws(network)
-            for norm, given in zip(norms.norms(network), self.norm_statistics(), strict=True):
-                norm.given = given
+            with hardware.autocast():
+                norms.settle(network, self.images)
 
     def drawing(self, *keys: int) -> Variational:
         if self.images is None:
@@ -64,32 +63,40 @@ class Variational(Teacher):
         other.keys, other.known = (*self.keys, *keys), {}
         return other
 
-    def norm_statistics(self, weights: list[Tensor] | None = None) -> list[Tensor]:
-        """Return the statistics `(2, channels)` of every batch norm with these weights, without any for the centre.
-
-        None of them where the running ones are kept.
-        """
+    def norm_statistics(self, weights: list[Tensor]) -> list[Tensor]:
+        """Return the statistics `(2, channels)` of every batch norm with these weights, or none: the running ones."""
         if self.images is None:
             return []
-        at = nullcontext() if weights is None else pinned(self.network, weights)
         self.network.eval()
-        with self.hardware.autocast(), at:
+        with self.hardware.autocast(), pinned(self.network, weights):
             return norms.estimate(self.network, self.images)
 
     def numbered(self, sample: int) -> Draw:
         """Return the weights and the batch-norm statistics of one draw."""
+        if sample in self.known:
+            weights, statistics = self.known[sample]
+            return weights or self._weights(sample), statistics
+        weights = self._weights(sample)
+        statistics = self.norm_statistics(weights)
+        small = (len(self.known) + 1) * sum(weight.numel() for weight in weights) <= DRAWS_AT_ONCE
+        self.known[sample] = (weights if small else [], statistics)  # what is not kept is drawn again
+        return weights, statistics
+
+    def _weights(self, sample: int) -> list[Tensor]:
         device = self.hardware.torch_device
         generator = torch.Generator(device).manual_seed(stream(*self.keys, sample))
         # members of an ensemble posterior in turn, from one that the block decides
         member = torch.tensor([stream(*self.keys) % 2**31 + sample], device=device)
-        weights = [weight[0] for weight in draw(self.network, 1, generator, member)]
-        if sample not in self.known:
-            self.known[sample] = self.norm_statistics(weights)
-        return weights, self.known[sample]
+        return [weight[0] for weight in draw(self.network, 1, generator, member)]
 
     def _outputs(self, x: Tensor, samples: int) -> Tensor:
         numbered = self.numbered if self.images is not None else None
         return sample_forward(self.network, x, samples, numbered=numbered)
+
+
+def placed(pixels: Tensor, hardware: Hardware) -> Tensor:
+    """Return stored pixels as images where and as a run computes."""
+    return hardware.layout(to_float(pixels.to(hardware.torch_device)))
 
 
 def options_of(config: TeacherConfig) -> Options:
@@ -140,13 +147,17 @@ def fit(making: Making) -> Made:
     assert isinstance(config, TeacherConfig)
     network = making.placed(_bayesian(making))
     images = len(plan_steps(config, dataset).rows)
-    history = making.train(network, elbo(network, config, images))
-    tensors, files = dict(network.state_dict()), {}
+    objective = elbo(network, config, images)
     if config.norm_statistics is NormStatistics.DRAW:
-        files[calibration.FILE] = calibration.of(config, dataset)
-    pixels = files[calibration.FILE]["pixels"] if files else None
-    teacher = Variational(network, making.hardware, making.name, config.seed, pixels)
-    return Made(teacher, tensors, history, {"kl": float(kl(network))}, files)
+        kept = calibration.of(config, dataset)
+        centre = norms.Centre(network, placed(kept["pixels"], making.hardware))
+        history = making.train(network, objective, forward=centre, start_epoch=centre.renew)
+        teacher = Variational(network, making.hardware, making.name, config.seed, kept["pixels"])
+        files = {calibration.FILE: kept}
+    else:
+        history, files = making.train(network, objective), {}
+        teacher = Variational(network, making.hardware, making.name)
+    return Made(teacher, network.state_dict(), history, {"kl": float(kl(network))}, files)
 
 
 def restore(making: Making, tensors: Mapping[str, Tensor]) -> Variational:
