@@ -3,12 +3,14 @@
 One thread and its CPU time, which a busy machine disturbs least.
 
 Prints ratios: ten samples against ten plain forward passes (at most 1.15 at wrn_40_2 size), ten samples against
-one at `digits` size (at most 5 at batch 8, at most 10 at batch 128), and training steps against a plain one.
+one at `digits` size (at most 5 at batch 8, at most 10 at batch 128), training steps against a plain one, and a block
+of images with the batch norms of each draw against one with the running ones (at most 1.2).
 """
 
 from __future__ import annotations
 
 import copy
+import itertools
 import statistics
 import time
 from collections.abc import Callable
@@ -17,8 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdlib.config import resolve
+from kdlib.contract import outputs_on
+from kdlib.data import Split
+from kdlib.hardware import resolve as resolve_hardware
 from kdlib.models import build
-from kdlib.variational import Family, Options, bayesianize, kl, sample_forward
+from kdlib.variational import Family, Options, bayesianize, kl, norms, sample_forward
+from kdlib.variational.teacher import BLOCK, Variational
 
 SAMPLES = 10
 
@@ -91,6 +98,24 @@ def step(network: nn.Module, x: Tensor) -> Callable[[], None]:
     return task
 
 
+def block(name: str, channels: int, size: int, samples: int, repeats: int) -> dict[str, float]:
+    """Return the seconds that the answers on a block of images take, with either statistics of the batch norms."""
+    settings = resolve_hardware(resolve("teacher", {"threads": 1}), (channels, size, size))
+    pixels = (255 * torch.rand(BLOCK, channels, size, size)).to(torch.uint8)
+    split = Split(pixels, torch.zeros(BLOCK, dtype=torch.int64))
+    network = twins(name, 10, channels, size)["inducing"]
+    drawn = Variational(copy.deepcopy(network), settings, "draw", 0, pixels[:256])
+    running = Variational(network, settings, "running")
+    found = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm, own in zip(found, norms.norms(drawn.network), strict=True):
+        assert own.given is not None and norm.running_mean is not None and norm.running_var is not None
+        norm.running_mean.copy_(own.given[0])  # of like size: the time of a max-pool depends on its values
+        norm.running_var.copy_(own.given[1])
+    turn = itertools.count()
+    tasks = {t.name: lambda t=t: list(outputs_on(t, split, samples, (next(turn),))) for t in (drawn, running)}
+    return interleaved(tasks, repeats)
+
+
 def main() -> None:
     """Print every comparison."""
     torch.set_num_threads(1)
@@ -132,6 +157,11 @@ def main() -> None:
     print(f"cnn16, batch 128: plain training step {1000 * times['plain']:.2f} ms")
     for family in Family:
         print(f"  {family:10}  training step / plain step      {times[family] / times['plain']:.3f}")
+
+    print(f"\na block of {BLOCK} images, batch norms of each draw / running ones (at most 1.2)")
+    for name, channels, size, samples, repeats in (("cnn16", 1, 8, 10, 20), ("resnet20", 3, 16, 1, 5)):
+        times = block(name, channels, size, samples, repeats)
+        print(f"  {name:10}  {samples} samples  {times['draw'] / times['running']:.3f}")
 
 
 if __name__ == "__main__":

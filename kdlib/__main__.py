@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from kdlib import paths
-from kdlib.config import RunType
+from kdlib.config import RunType, recorded
 from kdlib.errors import InputError, KdlibError
 
 
@@ -30,11 +30,14 @@ def _run(arguments: argparse.Namespace) -> None:
         raise InputError(f"config = {str(path)!r} is refused: {error}.") from None
     if not isinstance(given, dict):
         raise InputError(f"config = {str(path)!r} is refused: it must hold one JSON object of parameters.")
-    if isinstance(given.get("config"), dict):  # the config.json of a run
-        given = {"run_type": given.get("run_type"), **given["config"]}
+    record = given["config"] if isinstance(given.get("config"), dict) else None  # of the config.json of a run
+    if record is not None:
+        given = {"run_type": given.get("run_type"), **record}
     kind = given.pop("run_type", None) or ("student" if "teacher" in given else "teacher")
     if kind not in tuple(RunType):
         raise InputError(f"run_type = {kind!r} is refused: allowed are {', '.join(RunType)}.")
+    if record is not None:
+        given = recorded(kind, given)
     for config in check(expand(kind, given)):
         run = execute(config)
         print(f"{run.name}  {_headline(run.metrics, 3)}")

@@ -4,7 +4,8 @@ One file holds the float16 logits `(n, classes)` of one sample (or member) on al
 order. Its key is (dataset, training rows, augmentation and its seed, pass, sample); temperature and any number of
 samples are applied on reading. A file is written atomically with a digest, so two processes may fill at once and a
 corrupt file is computed again. Filling uses fixed batches and the hardware settings of the teacher's first filling: the
-bits do not depend on who asks.
+bits do not depend on who asks. A teacher whose draws serve blocks of rows draws for each (seed of the views, pass,
+sample, block) anew.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor
 from kdlib.augment import view
 from kdlib.checkpoints import read_tensors, write_json, write_tensors
 from kdlib.config import Augmentation
-from kdlib.contract import Teacher, combine
+from kdlib.contract import Teacher, combine, in_batches
 from kdlib.data import Split
 from kdlib.data.dataset import to_float
 from kdlib.data.hashing import stream
@@ -29,7 +30,6 @@ from kdlib.errors import InputError
 from kdlib.hardware import Hardware
 from kdlib.training import Batch
 
-BATCH = 500
 LARGEST = float(torch.finfo(torch.float16).max)
 LIMIT = 20.0
 """Gigabytes of answers kept a teacher, unless `$KDLIB_ANSWERS_GB` says otherwise; what is over is not kept."""
@@ -114,10 +114,10 @@ class Answers:
         try:
             with hardware.computing(), torch.random.fork_rng(devices):
                 torch.manual_seed(stream(self.seed, number, sample))
-                for rows in torch.split(self.rows, BATCH):
+                for drawn, rows in in_batches(self.teacher, self.rows, self.seed, number, sample):
                     pixels = self.split.pixels[rows].to(hardware.torch_device)
                     seen = to_float(view(pixels, self.augmentation, self.seed, number, rows.to(pixels.device)))
-                    out.append(halved(self.teacher.outputs(seen, 1)).cpu())
+                    out.append(halved(drawn.outputs(seen, 1)).cpu())
         finally:
             self.teacher.hardware = own
         return torch.cat(out, 1)

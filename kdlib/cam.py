@@ -93,13 +93,14 @@ def eigen_cam(network: Network, images: Tensor, stage: int = 1) -> Tensor:
 
 
 @contextmanager
-def _as_drawn(network: Network, seed: int, sample: int) -> Iterator[Network]:
-    """Give a Bayesian network with the weights of one sample, which depend on nothing but the seed and its number."""
-    device = next(network.parameters()).device
+def _as_drawn(teacher: Variational, seed: int, sample: int) -> Iterator[None]:
+    """Give a Bayesian network the weights of one sample, which depend on nothing but the seed and its number."""
+    device = teacher.hardware.torch_device
     generator = torch.Generator(device).manual_seed(stream(seed, sample))
-    drawn = draw(network, 1, generator, torch.tensor([sample], device=device))
-    with pinned(network, [weight[0] for weight in drawn]):
-        yield network
+    drawn = draw(teacher.network, 1, generator, torch.tensor([sample], device=device))
+    weights = [weight[0] for weight in drawn]
+    with pinned(teacher.network, weights, teacher.norm_statistics(weights)):
+        yield
 
 
 def networks_of(teacher: Teacher, samples: int = 1, seed: int = 0) -> Iterator[Network]:
@@ -113,8 +114,8 @@ def networks_of(teacher: Teacher, samples: int = 1, seed: int = 0) -> Iterator[N
         assert isinstance(network, Network)
         if isinstance(teacher, Variational):
             for sample in range(samples):
-                with _as_drawn(network, seed, sample) as drawn:
-                    yield drawn
+                with _as_drawn(teacher, seed, sample):
+                    yield network
         else:
             yield network
 

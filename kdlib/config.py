@@ -22,6 +22,7 @@ from kdlib.options import (
     InducingPosterior,
     Link,
     Match,
+    NormStatistics,
     Optimizer,
     Precision,
     Preset,
@@ -40,9 +41,9 @@ from kdlib.schema import (
 )
 
 __all__ = [
-    "Augmentation", "Config", "EigencamConfig", "Framework", "Match", "MeasureConfig", "Optimizer", "Precision",
-    "Preset", "RunType", "Schedule", "StudentConfig", "SyntheticConfig", "TeacherConfig", "TeacherKind",
-    "TrainingConfig", "effective", "fields", "resolve", "unknown",
+    "Augmentation", "Config", "EigencamConfig", "Framework", "Match", "MeasureConfig", "NormStatistics", "Optimizer",
+    "Precision", "Preset", "RunType", "Schedule", "StudentConfig", "SyntheticConfig", "TeacherConfig", "TeacherKind",
+    "TrainingConfig", "effective", "fields", "recorded", "resolve", "unknown",
 ]  # fmt: skip
 
 SCHEMAS: dict[RunType, type[Config]] = {
@@ -99,6 +100,11 @@ def resolve(run_type: RunType | str, given: dict[str, Any]) -> Config:
         return _normalised(schema.model_validate(filled))
     except ValidationError as error:
         raise InputError(_sentence(error, run_type)) from None
+
+
+def recorded(run_type: RunType | str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return what a run's record was given: where it is older than a parameter, that parameter's constant."""
+    return {**{name: field.json_schema_extra["constant"] for name, field in fields(run_type).items()}, **values}  # type: ignore[index]
 
 
 def _numbers(name: str, text: str) -> str:
@@ -186,6 +192,8 @@ def effective(config: Config) -> dict[str, Any]:
     values = config.model_dump(mode="json")
     out = {}
     for name, field in type(config).model_fields.items():
-        if field.json_schema_extra["hashed"] and name not in references and getattr(config, name) != field.default:  # type: ignore[index,call-overload]
+        extra: dict[str, Any] = field.json_schema_extra  # type: ignore[assignment]
+        silent = (field.default, extra["constant"])
+        if extra["hashed"] and name not in references and getattr(config, name) not in silent:
             out[name] = values[name]
     return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,11 @@ from kdlib.hardware import Hardware
 from kdlib.runs import Run
 from kdlib.schedule import plan_steps
 from kdlib.training import History, Objective, fit
+
+BATCH = 500
+"""Images a forward pass."""
+PARTS = ("train", "val", "test")
+"""The splits, each of which has draws of its own: its place here is its number."""
 
 
 def combine(outputs: Tensor, temperature: float = 1.0) -> Tensor:
@@ -57,11 +62,20 @@ class Teacher:
     """Whether `samples` means anything."""
     own_samples = 1
     """How many samples the metrics use."""
+    block = 2**62
+    """How many images of a split, by row, a draw of the weights serves before the next one does (see `drawing`)."""
 
     def __init__(self, network: nn.Module, hardware: Hardware, name: str) -> None:
         self.network = network.eval().requires_grad_(False)
         self.hardware = hardware
         self.name = name
+
+    def drawing(self, *keys: int) -> Teacher:
+        """Return this teacher with the draws that these integers name.
+
+        It is this one itself where questions name no draws: a teacher that draws nothing, or anew at each question.
+        """
+        return self
 
     @torch.no_grad()
     def outputs(self, x: Tensor, samples: int = 1) -> Tensor:
@@ -170,7 +184,7 @@ class Images:
     dataset: Dataset
     hardware: Hardware
     augmentation: Augmentation = Augmentation.NONE
-    batch_size: int = 500
+    batch_size: int = BATCH
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows, device = plan_steps(self.config, self.dataset).rows, self.hardware.torch_device
@@ -180,8 +194,23 @@ class Images:
             yield self.hardware.layout(images), self.dataset.train.labels[part].to(device)
 
 
+def in_batches(teacher: Teacher, rows: Tensor, *keys: int) -> Iterator[tuple[Teacher, Tensor]]:
+    """Yield rising rows of a split in batches of 500 at most, each with the teacher as it draws for them.
+
+    Block b of a split is its rows from b · `teacher.block` on; its draws are those that `keys` and b name.
+    """
+    blocks = rows // teacher.block
+    for block in sorted(set(blocks.tolist())):
+        drawn = teacher.drawing(*keys, block)
+        for part in torch.split(rows[blocks == block], BATCH):
+            yield drawn, part
+
+
 @torch.no_grad()
-def outputs_on(teacher: Teacher, split: Split, samples: int = 1) -> Iterator[Tensor]:
-    """Yield a teacher's outputs `(samples, b, classes)` on a split, batch by batch, on the CPU."""
-    for rows in torch.split(torch.arange(len(split)), 500):
-        yield teacher.outputs(split.take(rows), samples).cpu()
+def outputs_on(teacher: Teacher, split: Split, samples: int = 1, keys: Sequence[int] = ()) -> Iterator[Tensor]:
+    """Yield a teacher's outputs `(samples, b, classes)` on a split, batch by batch, on the CPU.
+
+    `keys` name the draws of a stochastic teacher: other integers, other draws.
+    """
+    for drawn, rows in in_batches(teacher, torch.arange(len(split)), *keys):
+        yield drawn.outputs(split.take(rows), samples).cpu()

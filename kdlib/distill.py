@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from kdlib import frameworks, runs, training
 from kdlib.answers import Answers
 from kdlib.config import Augmentation, Framework, StudentConfig
-from kdlib.contract import Making, Teacher
+from kdlib.contract import PARTS, Making, Teacher
 from kdlib.data import Dataset, resolve_classes
 from kdlib.frameworks.decoupled import dkd_loss
 from kdlib.hardware import Hardware, seed_everything
@@ -136,7 +136,8 @@ def _fidelity(
     out: dict[str, float] = {}
     for part, split in (("val", dataset.val), ("test", dataset.test)):
         if teacher is not None:
-            theirs = log_probs(teacher, split, config.samples if teacher.stochastic else 1)
+            samples = config.samples if teacher.stochastic else 1
+            theirs = log_probs(teacher, split, samples, keys=(config.seed, PARTS.index(part)))
         elif config.teacher == "exact_bcp" and split.bcp is not None:
             theirs = split.bcp.log()
         else:

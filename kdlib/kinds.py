@@ -7,12 +7,14 @@ from kdlib.options import Family, TeacherKind
 PARAMETERS: dict[TeacherKind, tuple[str, ...]] = {
     TeacherKind.LABEL_SMOOTHING: ("smoothing",),
     TeacherKind.MSE: ("mse_on",),
-    TeacherKind.VARIATIONAL: ("family", "kl_weight", "ml_epochs", "annealing_epochs", "prior_scale", "initial_sd"),
+    TeacherKind.VARIATIONAL: (
+        "family", "kl_weight", "ml_epochs", "annealing_epochs", "prior_scale", "initial_sd", "norm_statistics",
+    ),
     TeacherKind.LAPLACE: ("subset_of_weights", "hessian", "prior_precision", "predictive", "link", "fit_augmented"),
     TeacherKind.MCMI: ("cmi_weight", "centroids"),
     TeacherKind.ENSEMBLE: ("ensemble_size",),
     TeacherKind.AUGMENTATION_AVERAGED: ("views",),
-}
+}  # fmt: skip
 """Parameters that mean something for one kind only."""
 
 INDUCING = (

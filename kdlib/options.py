@@ -165,6 +165,15 @@ class Family(StrEnum):
     """Weights conditioned on a few inducing weights a layer, which alone have a posterior (FFG-U)."""
 
 
+class NormStatistics(StrEnum):
+    """Where the batch norms of a network with drawn weights take their means and variances from."""
+
+    RUNNING = "running"
+    """The running averages of training, over the draws of many steps."""
+    DRAW = "draw"
+    """The weights at hand: one pass over calibration images, for each draw and for the centre."""
+
+
 class InducingPosterior(StrEnum):
     """The approximate posterior q(U) of a layer's inducing weights U."""
 

@@ -19,6 +19,7 @@ from kdlib.config import (
     Config,
     EigencamConfig,
     MeasureConfig,
+    NormStatistics,
     RunType,
     StudentConfig,
     SyntheticConfig,
@@ -26,6 +27,7 @@ from kdlib.config import (
     TeacherKind,
     TrainingConfig,
     effective,
+    recorded,
     resolve,
 )
 from kdlib.errors import InputError
@@ -106,6 +108,8 @@ def plan(config: Config) -> Plan:
         teachers.check(config)
     if isinstance(config, TrainingConfig):
         _check_training(config)
+    if isinstance(config, TeacherConfig) and config.norm_statistics and not models.has_batch_norm(config.architecture):  # type: ignore[arg-type]
+        config = config.model_copy(update={"norm_statistics": NormStatistics.RUNNING})
     if isinstance(config, MeasureConfig) and parents["teacher"].config.kind not in kinds.STOCHASTIC:  # type: ignore[attr-defined]
         config = config.model_copy(update={"eval_samples": None})
     if isinstance(config, EigencamConfig):
@@ -269,7 +273,7 @@ def reference(config: Config, text: str, parameter: str, architecture: str | Non
     record = run.record
     if record["run_type"] != RunType.TEACHER:
         raise InputError(f"{parameter} = {text!r} is refused: {run.name} is a {record['run_type']}, not a teacher.")
-    return Plan(run.name, resolve(RunType.TEACHER, record["config"]), record)
+    return Plan(run.name, resolve(RunType.TEACHER, recorded(RunType.TEACHER, record["config"])), record)
 
 
 def _external(config: Config, text: str, parameter: str, architecture: str | None) -> Plan:

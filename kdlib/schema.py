@@ -17,6 +17,7 @@ from kdlib.options import (
     Link,
     Match,
     MSEOn,
+    NormStatistics,
     Optimizer,
     Precision,
     Predictive,
@@ -29,9 +30,16 @@ from kdlib.options import (
 )
 
 
-def parameter(default: Any, meaning: str, hashed: bool = True, kind: str = "value", **limits: Any) -> Any:
-    """Declare a parameter: `kind` is `value`, `set` (joined by `+`) or `path` (never split at commas)."""
-    return Field(default, description=meaning, json_schema_extra={"hashed": hashed, "kind": kind}, **limits)
+def parameter(
+    default: Any, meaning: str, hashed: bool = True, kind: str = "value", constant: Any = None, **limits: Any
+) -> Any:
+    """Declare a parameter: `kind` is `value`, `set` (joined by `+`) or `path` (never split at commas).
+
+    The constant, which names leave out, is the default, unless one is given: the value that was meant before there was
+    such a parameter, where the defaults of a preset or a dataset are others.
+    """
+    extra = {"hashed": hashed, "kind": kind, "constant": default if constant is None else constant}
+    return Field(default, description=meaning, json_schema_extra=extra, **limits)
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -109,6 +117,9 @@ class TeacherConfig(TrainingConfig):
     annealing_epochs: int | None = parameter(None, "variational: epochs in which it rises", ge=0, le=100_000)
     prior_scale: float | None = parameter(None, "variational: the prior's sd, times 1/sqrt(inputs)", gt=0, le=1000)
     initial_sd: float | None = parameter(None, "variational: first sd, in units of the prior's", gt=0, le=10)
+    norm_statistics: NormStatistics | None = parameter(
+        None, "variational: statistics of batch norms, running or draw", constant=NormStatistics.RUNNING
+    )
     max_sd: float | None = parameter(None, "inducing: cap of the sd of U", gt=0, le=10)
     inducing_rows: int = parameter(128, "inducing: rows of U", ge=1, le=10_000)
     inducing_columns: int = parameter(128, "inducing: columns of U", ge=1, le=10_000)

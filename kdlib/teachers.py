@@ -14,8 +14,8 @@ from torch import Tensor
 
 from kdlib import costs, kinds, runs
 from kdlib.checkpoints import read_tensors, write_tensors
-from kdlib.config import MeasureConfig, RunType, TeacherConfig, TeacherKind, TrainingConfig, resolve
-from kdlib.contract import Made, Making, Teacher, combined_log, outputs_on
+from kdlib.config import MeasureConfig, RunType, TeacherConfig, TeacherKind, TrainingConfig, recorded, resolve
+from kdlib.contract import PARTS, Made, Making, Teacher, combined_log, outputs_on
 from kdlib.data import Dataset, Split
 from kdlib.data.hashing import stream
 from kdlib.errors import InputError
@@ -72,14 +72,16 @@ def fit(config: TeacherConfig, dataset: Dataset, run: Run, hardware: Hardware, p
     return made.teacher
 
 
-def log_probs(teacher: Teacher, split: Split, samples: int, rates: list[float] | None = None) -> Tensor:
+def log_probs(
+    teacher: Teacher, split: Split, samples: int, rates: list[float] | None = None, keys: Sequence[int] = ()
+) -> Tensor:
     """Return a teacher's log-probabilities `(n, classes)`, float32, on a whole split.
 
-    To `rates` is added, a batch each, how many seconds an image took.
+    To `rates` is added, a batch each, how many seconds an image took; `keys` name the draws of a stochastic teacher.
     """
     values = []
     began = time.perf_counter()
-    for outputs in outputs_on(teacher, split, samples):
+    for outputs in outputs_on(teacher, split, samples, keys):
         if rates is not None:
             rates.append((time.perf_counter() - began) / outputs.shape[1])
         values.append(combined_log(outputs))
@@ -101,7 +103,7 @@ def evaluate(
     torch.manual_seed(stream(seed, samples))  # a stochastic teacher's draws are its own, however it came here
     for part, split in (("val", dataset.val), ("test", dataset.test)):
         rates: list[float] = []
-        values = log_probs(teacher, split, samples, rates)
+        values = log_probs(teacher, split, samples, rates, (seed, PARTS.index(part)))
         predictions[part] = values.half()
         metrics |= {f"{part}_{name}": v for name, v in measure(values, split.labels, split.bcp).items()}
     notes = {"eval_samples": samples, "prediction_seconds_per_image": statistics.median(rates)}
@@ -140,7 +142,7 @@ def load(run: Run | str, hardware: Hardware | None = None) -> Teacher:
     record = run.record
     if record["run_type"] != RunType.TEACHER:
         raise InputError(f"run = {run.name!r} is refused: it is a {record['run_type']}, not a teacher.")
-    config = resolve(RunType.TEACHER, record["config"])
+    config = resolve(RunType.TEACHER, recorded(RunType.TEACHER, record["config"]))
     assert isinstance(config, TeacherConfig)
     return restored(config, record, run.weights(), hardware, run.name)
 

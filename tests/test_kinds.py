@@ -50,6 +50,7 @@ TRAINED: dict[str, dict[str, Any]] = {
     "mean_field": {
         "kind": "variational",
         "family": "mean_field",
+        "norm_statistics": "running",
         "initial_sd": 0.3,
         "ml_epochs": 1,
         "annealing_epochs": 0,
@@ -118,7 +119,8 @@ def images_of(run: Run) -> Tensor:
 
 def content(run: Run) -> tuple[Any, ...]:
     history = repr(run.history().to_dict("list")) if (run.path / "history.parquet").exists() else ""
-    return digest(run.weights(), ""), digest(run.predictions(), ""), history, run.metrics
+    more = [digest(read_tensors(file)[0], "") for file in sorted(run.path.glob("c*.safetensors"))]  # calibration
+    return digest(run.weights(), ""), digest(run.predictions(), ""), history, run.metrics, more
 
 
 def listing(store: Path) -> list[str]:
@@ -371,7 +373,7 @@ def test_students_learn_from_kept_answers_that_are_live_ones(made: dict[str, Run
     live = []
     for sample in range(samples):
         torch.manual_seed(stream(0, 0, sample))
-        live.append(teacher.outputs(images, 1))
+        live.append(teacher.drawing(0, 0, sample, 0).outputs(images, 1))
     for temperature in (1.0, 4.0):
         read = answers.probs(Batch(rows, 0, images, chosen.train.labels, 0.0), temperature)
         assert torch.allclose(read, combine(torch.cat(live), temperature), atol=2e-3)
@@ -447,13 +449,13 @@ def test_a_parent_is_the_same_however_it_is_named(made: dict[str, Run], tmp_path
 OTHER: dict[str, Any] = {
     "smoothing": 0.3, "mse_on": "logits", "cmi_weight": 0.07, "centroids": "running", "ensemble_size": 3, "views": 5,
     "family": "mean_field", "kl_weight": 0.5, "ml_epochs": 2, "annealing_epochs": 2, "prior_scale": 3.0,
-    "initial_sd": 0.02, "max_sd": 0.9, "inducing_rows": 5, "inducing_columns": 7, "whitened": False,
-    "inducing_posterior": "matrix", "posterior_members": 7, "lambda_initial": 2e-3, "lambda_max": 0.9,
-    "subset_of_weights": "all", "hessian": "diag", "prior_precision": "gridsearch", "predictive": "nn",
-    "link": "bridge", "link_samples": 50, "fit_augmented": True,
+    "initial_sd": 0.02, "norm_statistics": "running", "max_sd": 0.9, "inducing_rows": 5, "inducing_columns": 7,
+    "whitened": False, "inducing_posterior": "matrix", "posterior_members": 7, "lambda_initial": 2e-3,
+    "lambda_max": 0.9, "subset_of_weights": "all", "hessian": "diag", "prior_precision": "gridsearch",
+    "predictive": "nn", "link": "bridge", "link_samples": 50, "fit_augmented": True,
 }  # fmt: skip
 """Another value of every parameter that means something for some kinds only."""
-SHARED = {"family", "kl_weight", "ml_epochs", "annealing_epochs", "prior_scale"}
+SHARED = {"family", "kl_weight", "ml_epochs", "annealing_epochs", "prior_scale", "norm_statistics"}
 POINTS = SHARED | {
     "inducing_rows",
     "inducing_columns",
@@ -518,7 +520,8 @@ def test_parents_that_do_not_fit_are_refused(made: dict[str, Run], given: dict[s
     assert "parent = 'nobody' is refused: it is no run" in refusal({**given, "parent": "nobody"})
     assert "study = 'nowhere' is refused" in refusal({**given, "parent": "nowhere/plain"})
     wrong = {"laplace": "variational", "fine_tuned": "laplace", "mcmi": "temperature_scaled",
-             "temperature_scaled": "variational", "early_stopped": "mse", "augmentation_averaged": "ensemble"}[given["kind"]]  # fmt: skip
+             "temperature_scaled": "variational", "early_stopped": "mse",
+             "augmentation_averaged": "ensemble"}[given["kind"]]  # fmt: skip
     said = refusal({**given, "parent": made[wrong].name})
     assert f"a teacher of kind {given['kind']} starts from one of kind " in said
     name = made["deterministic"].name

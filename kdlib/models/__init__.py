@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
+import torch
+from torch import nn
+
 from kdlib.errors import InputError
 from kdlib.models import (
     mobile,
@@ -15,7 +20,7 @@ from kdlib.models import (
 )
 from kdlib.models.network import Architecture, Network, flops, initialise
 
-__all__ = ["NAMES", "Network", "build", "flops"]
+__all__ = ["NAMES", "Network", "build", "flops", "has_batch_norm"]
 
 _ARCHITECTURES: dict[str, Architecture] = {
     **tiny.ARCHITECTURES,
@@ -56,3 +61,11 @@ def build(name: str, classes: int, channels: int, image_size: int = 32) -> Netwo
     network = Network(name, stages, architecture.width, classes, channels)
     initialise(network)
     return network
+
+
+@functools.cache
+def has_batch_norm(name: str) -> bool:
+    """Say whether an architecture that `build` knows normalises by batch statistics."""
+    with torch.device("meta"):  # shapes alone
+        network = build(name, 2, 1, _ARCHITECTURES[name].smallest)
+    return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 from kdlib.errors import InputError
 from kdlib.variational.bayesianize import layers, posteriors
+from kdlib.variational.norms import norms
 from kdlib.variational.posterior import without_autocast
+
+Draw = tuple[list[Tensor], list[Tensor]]
+"""The weights of every Bayesian layer and the statistics of every batch norm; none of the latter: the running ones."""
 
 DRAWS_AT_ONCE = 2**22
 """Most weights drawn before they are used: 16 MiB of float32, which stay in the cache of most processors."""
@@ -48,16 +52,24 @@ def member_indices(samples: int, generator: torch.Generator | None, device: torc
 
 
 @contextmanager
-def pinned(network: nn.Module, weights: list[Tensor]) -> Iterator[None]:
-    """Use `weights`, one (d_out, d_in) a Bayesian layer, in every pass inside the block."""
-    found = list(layers(network))
+def pinned(network: nn.Module, weights: list[Tensor], statistics: Sequence[Tensor] = ()) -> Iterator[None]:
+    """Use `weights`, one (d_out, d_in) a Bayesian layer, in every pass inside the block.
+
+    `statistics`, where there are any, are one (2, channels) a batch norm of `norms.norms(network)`, used in eval mode.
+    """
+    found, normed = list(layers(network)), list(norms(network)) if statistics else []
+    before = [norm.given for norm in normed]
     try:
         for layer, weight in zip(found, weights, strict=True):
             layer.pinned = weight
+        for norm, given in zip(normed, statistics, strict=True):
+            norm.given = given
         yield
     finally:
         for layer in found:
             layer.pinned = None
+        for norm, given_before in zip(normed, before, strict=True):
+            norm.given = given_before
 
 
 @contextmanager
@@ -90,17 +102,23 @@ def vectorises(network: nn.Module, x: Tensor) -> bool:
     return work < VECTORISE_BELOW.get(x.device.type, 0)
 
 
+def stacked(several: Iterable[list[Tensor]]) -> list[Tensor]:
+    """Return lists of tensors, one a sample, as one list of tensors whose first dimension is the sample."""
+    return [torch.stack(same) for same in zip(*several, strict=True)]
+
+
 def sample_forward(
     network: nn.Module,
     x: Tensor,
     samples: int,
     generator: torch.Generator | None = None,
     vectorised: bool | None = None,
+    numbered: Callable[[int], Draw] | None = None,
 ) -> Tensor:
     """Return the outputs of `samples` networks drawn from the posterior, (samples, n, classes).
 
     Eval mode, no gradient; the network is left as it was. The draws depend on the generator's state, the
-    network and `samples`, not on `x` nor on `vectorised`.
+    network and `samples`, not on `x` nor on `vectorised`; a numbered one depends on its number alone.
 
     Args:
         x: (n, channels, height, width) or (n, features).
@@ -108,6 +126,7 @@ def sample_forward(
         generator: on the network's device; None is torch's global one.
         vectorised: one pass for all samples (convolutions become grouped ones), in the parameters' precision
             also under autocast, or a loop; None: by size.
+        numbered: gives the draw of each sample, counted from 0, in place of the generator.
 
     Raises:
         InputError: `samples` below 1, or a network that is not Bayesian.
@@ -120,20 +139,30 @@ def sample_forward(
     weights = sum(layer.weight_shape.numel() for layer in layers(network))
     at_once = max(1, min(samples, DRAWS_AT_ONCE // weights))
 
-    def forward(drawn: list[Tensor]) -> Tensor:
-        with pinned(network, drawn):
+    def forward(drawn: list[Tensor], given: list[Tensor]) -> Tensor:
+        with pinned(network, drawn, given):
             result: Tensor = network(x)
         return result
 
+    def chunks() -> Iterator[Draw]:
+        starts = range(0, samples, at_once)
+        if numbered is not None:
+            for start in starts:
+                several = [numbered(sample) for sample in range(start, min(start + at_once, samples))]
+                weights_of, norms_of = zip(*several, strict=True)
+                yield stacked(weights_of), stacked(norms_of)
+            return
+        members = member_indices(samples, generator, next(found[0].parameters()).device)
+        for chunk in (members[start : start + at_once] for start in starts):
+            yield draw(network, len(chunk), generator, chunk), []
+
     outputs: list[Tensor] = []
     with evaluating(network):
-        members = member_indices(samples, generator, next(found[0].parameters()).device)
-        for start in range(0, samples, at_once):
-            chunk = members[start : start + at_once]
-            drawn = draw(network, len(chunk), generator, chunk)
+        for drawn, given in chunks():
             if vectorised:
                 with without_autocast(x.device.type):  # vmap has no mixed-precision batch norm
-                    outputs.extend(torch.vmap(forward)(drawn))
+                    outputs.extend(torch.vmap(forward)(drawn, given))
             else:
-                outputs.extend(forward([layer[s] for layer in drawn]) for s in range(len(chunk)))
+                one = range(len(drawn[0]))
+                outputs.extend(forward([layer[s] for layer in drawn], [norm[s] for norm in given]) for s in one)
     return torch.stack(outputs)
