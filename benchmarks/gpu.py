@@ -195,11 +195,16 @@ def on_the_card(given: argparse.Namespace, planned: Sequence[Plan], started: flo
         graphs = status == 0 and rate(rates, "teacher", "graphs") > rate(rates, "teacher", "library")
         workers, end = as_many_as_pay(rates), started + given.seconds - spans["pack"]
         failed: dict[str, str] = {}
-        if cache is not None and cache.wait() == 0:
+        try:
+            loads = cache is not None and cache.wait(max(1.0, end - time.monotonic())) == 0
+        except subprocess.TimeoutExpired:
+            loads = False
+        if loads:
             print(f"runs: {workers} at once, {'replayed' if graphs else 'launched'}, {end - time.monotonic():.0f} s")
             failed = carry_out(planned, workers, lambda: time.monotonic() > end, graphs, folder)
-        elif planned:
-            failed = {"all": f"the dataset {name} could not be loaded"}
+        elif cache is not None:
+            cache.kill()
+            failed = dict.fromkeys((p.name for p in planned), f"the dataset {name} could not be loaded")
     about |= {"tests": {"status": status, "lines": lines}, "rates": rates, "failed": failed, "study": given.study}
     about |= {"at_once": workers, "graphs": graphs, "seconds": round(time.monotonic() - started, 1)}
     names, most = [p.name for p in planned], int(given.mib * 2**20)

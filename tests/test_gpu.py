@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -146,6 +148,22 @@ def test_the_dry_run_says_what_would_be_done_and_leaves_nothing(tmp_path: Path) 
     assert "14 runs of study" in said[4]
     assert said[-1].startswith("a tiny run, packed into") and said[-1].endswith("unpacked: finished")
     assert not (tmp_path / "runs").exists() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_all_of_it_but_the_card(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(paths.ROOT))
+    (tmp_path / "tiny.yaml").write_text(STUDY)
+    study = str(tmp_path / "tiny.yaml")
+    planned = gpu.chosen(studies.load(study), "cnn8", "cnn4")[:2]
+    given = argparse.Namespace(seconds=1000.0, study=study, teacher="cnn8", student="cnn4", out=tmp_path / "out", mib=8)
+    assert gpu.on_the_card(given, planned, time.monotonic()) == 0
+    said = json.loads((given.out / "runs.json").read_text())
+    assert said["runs"] == {one.name: "finished" for one in planned}
+    assert said["tests"]["status"] == 0 and "skipped" in said["tests"]["lines"][-1]
+    assert (said["rates"], said["failed"], said["at_once"], said["graphs"]) == ([], {}, 1, False)
+    assert torch.__version__.startswith(said["versions"]["torch"]) and said["at"] and said["processor"]
+    assert sorted(path.name for path in given.out.iterdir()) == ["runs.json", "runs.zip.0"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
