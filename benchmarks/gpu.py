@@ -1,7 +1,7 @@
 """What is worth doing on a GPU in a given time, as one command: `make gpu SECONDS=700`.
 
     python benchmarks/gpu.py [--seconds 700] [--study cifar100] [--teacher resnet56] [--student resnet20]
-                             [--out data/gpu] [--mib 112] [--dry]
+                             [--out data/gpu] [--mib 112] [--after folder] [--dry]
 
 1. the tests marked `cuda`;
 2. images per second of training steps beside a plain loop, and of several trainings at once (`gpu_speed.py`);
@@ -11,7 +11,8 @@
 4. those runs, finished or not, packed into at most eight files of 16 MiB, with where they come from
    (`python -m kdlib unpack <folder>` puts them into another store).
 
-`--dry` says what would be done and packs a tiny run made on the CPU. Without a GPU there is nothing to do.
+`--after` names the packing of another time: its runs go on, and what it measured on the same card is not measured
+again. `--dry` says what would be done and packs a tiny run made on the CPU. Without a GPU there is nothing to do.
 """
 
 from __future__ import annotations
@@ -187,10 +188,11 @@ def on_the_card(given: argparse.Namespace, planned: Sequence[Plan], started: flo
         folder = Path(scratch)
         tests = [sys.executable, "-m", "pytest", "-m", "cuda", "tests/test_cuda.py", "-p", "no:cacheprovider"]
         status, lines = asked("tests", tests, spans["tests"])
-        out = folder / "rates.jsonl"
-        speed = [sys.executable, str(HERE / "gpu_speed.py"), "--out", str(out)]
-        asked("speed", [*speed, "--teacher", given.teacher, "--student", given.student], spans["speed"])
-        rates = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
+        out, rates = folder / "rates.jsonl", measured_before(given.after, about["card"])
+        if not rates:
+            speed = [sys.executable, str(HERE / "gpu_speed.py"), "--out", str(out)]
+            asked("speed", [*speed, "--teacher", given.teacher, "--student", given.student], spans["speed"])
+            rates = [json.loads(line) for line in out.read_text().splitlines()] if out.is_file() else []
         # replayed passes only where the tests, which compare them with launched ones, have passed
         graphs = status == 0 and rate(rates, "teacher", "graphs") > rate(rates, "teacher", "library")
         workers, end = as_many_as_pay(rates), started + given.seconds - spans["pack"]
@@ -212,6 +214,14 @@ def on_the_card(given: argparse.Namespace, planned: Sequence[Plan], started: flo
         print(f"{run}  {failed.get(run, state)}")
     print(f"packed in {given.out} after {time.monotonic() - started:.0f} of {given.seconds:.0f} s")
     return int(status != 0)
+
+
+def measured_before(folder: Path | None, card: str) -> list[dict[str, Any]]:
+    """Return the rates that a packing of another time measured on such a card, or none."""
+    if folder is None:
+        return []
+    about = json.loads((folder / packing.MANIFEST).read_text())
+    return list(about.get("rates", [])) if about.get("card") == card else []
 
 
 def dry(given: argparse.Namespace, planned: Sequence[Plan]) -> int:
@@ -249,12 +259,15 @@ def main() -> int:
     options.add_argument("--student", default="resnet20")
     options.add_argument("--out", type=Path, default=Path(os.environ.get("OUT") or paths.DATA / "gpu"))
     options.add_argument("--mib", type=float, default=packing.MOST / 2**20, help="MiB that are packed, at most")
+    options.add_argument("--after", type=Path, help="the folder of a packing to go on from")
     options.add_argument("--dry", action="store_true", help="only say what would be done")
     given = options.parse_args()
     if not given.dry and not torch.cuda.is_available():
         print(f"make gpu: nothing is done, for PyTorch {torch.__version__} finds no GPU here.")
         return 0
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # trainings side by side share the processor
+    if given.after and not given.dry:
+        packing.unpack(given.after)
     planned = chosen(studies.load(given.study), given.teacher, given.student)
     return dry(given, planned) if given.dry else on_the_card(given, planned, started)
 

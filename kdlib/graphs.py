@@ -1,4 +1,4 @@
-"""Passes as CUDA graphs: a small network's hundreds of kernels are launched as one, with the bits they had apart."""
+"""Passes as CUDA graphs: a small network's hundreds of kernels are launched as one."""
 
 from __future__ import annotations
 

@@ -156,7 +156,9 @@ def test_all_of_it_but_the_card(tmp_path: Path, store: Path, monkeypatch: pytest
     (tmp_path / "tiny.yaml").write_text(STUDY)
     study = str(tmp_path / "tiny.yaml")
     planned = gpu.chosen(studies.load(study), "cnn8", "cnn4")[:2]
-    given = argparse.Namespace(seconds=1000.0, study=study, teacher="cnn8", student="cnn4", out=tmp_path / "out", mib=8)
+    given = argparse.Namespace(seconds=1000.0, study=study, teacher="cnn8", student="cnn4", out=tmp_path / "out", mib=8,
+                               after=tmp_path)  # fmt: skip
+    (tmp_path / "runs.json").write_text('{"card": "another", "rates": [{"what": "teacher", "how": "library"}]}')
     assert gpu.on_the_card(given, planned, time.monotonic()) == 0
     said = json.loads((given.out / "runs.json").read_text())
     assert said["runs"] == {one.name: "finished" for one in planned}
@@ -164,6 +166,7 @@ def test_all_of_it_but_the_card(tmp_path: Path, store: Path, monkeypatch: pytest
     assert (said["rates"], said["failed"], said["at_once"], said["graphs"]) == ([], {}, 1, False)
     assert torch.__version__.startswith(said["versions"]["torch"]) and said["at"] and said["processor"]
     assert sorted(path.name for path in given.out.iterdir()) == ["runs.json", "runs.zip.0"]
+    assert gpu.measured_before(tmp_path, "another") and not gpu.measured_before(None, "another")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
