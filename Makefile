@@ -7,7 +7,19 @@ override PYTHON := $(value PYTHON)
 override STUDY := $(value STUDY)
 export PYTHON STUDY
 
-.PHONY: book test lab study bench clean lock
+SECONDS ?= 700
+GPU_PYTHON ?= python3
+GPU_STUDY ?= cifar100
+GPU_MIB ?= 112
+override GPU_SECONDS := $(value SECONDS)
+override GPU_PYTHON := $(value GPU_PYTHON)
+override GPU_STUDY := $(value GPU_STUDY)
+override GPU_MIB := $(value GPU_MIB)
+override GPU_AFTER := $(value GPU_AFTER)
+override DRY := $(value DRY)
+export GPU_SECONDS GPU_PYTHON GPU_STUDY GPU_MIB GPU_AFTER DRY
+
+.PHONY: book test lab study bench gpu clean lock
 .DELETE_ON_ERROR:
 
 book: .venv/installed
@@ -25,7 +37,11 @@ study: .venv/installed
 	$(BIN)/python -m kdlib book
 
 bench: .venv/installed
-	for script in benchmarks/[a-z]*.py; do $(BIN)/python "$$script" || exit 1; done
+	for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do $(BIN)/python "$$script" || exit 1; done
+
+gpu:  # in whatever Python has a PyTorch for the card; DRY=1 says what would be done
+	PYTHONPATH="$$PWD:$$PYTHONPATH" "$$GPU_PYTHON" benchmarks/gpu.py --seconds "$$GPU_SECONDS" --study "$$GPU_STUDY" \
+	  --mib "$$GPU_MIB" $${GPU_AFTER:+--after "$$GPU_AFTER"} $${DRY:+--dry}
 
 clean:  # what can be built again; runs, records and datasets stay
 	rm -rf .venv _build data/scratch .pytest_cache .mypy_cache .ruff_cache .snakemake

@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlib run | list | plan | study | book | records`."""
+"""The command line: `python -m kdlib run | list | plan | study | book | records | unpack`."""
 
 from __future__ import annotations
 
@@ -107,6 +107,14 @@ def _records(arguments: argparse.Namespace) -> None:
     print(f"{count} runs in {folder}")
 
 
+def _unpack(arguments: argparse.Namespace) -> None:
+    """Put runs that another machine packed into the store; finished ones there stay as they are."""
+    from kdlib.packing import unpack
+
+    for name, state in unpack(Path(arguments.folder)).items():
+        print(f"{name}  {state}")
+
+
 def _book(arguments: argparse.Namespace) -> int:
     """Build the book from the pages that are there, and say where it lies."""
     index = paths.ROOT / "_build" / "html" / "index.html"
@@ -126,6 +134,7 @@ def main(given: list[str] | None = None) -> int:
     for name, function, argument in (
         ("run", _run, "config"), ("list", _list, None), ("plan", _plan, "study"),
         ("study", _study, "study"), ("book", _book, None), ("records", _records, "study"),
+        ("unpack", _unpack, "folder"),
     ):  # fmt: skip
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kdlib import models
+from kdlib import kinds, models
 from kdlib.augment import view
 from kdlib.config import Augmentation, TrainingConfig
 from kdlib.data import Dataset, Split
 from kdlib.data.dataset import to_float
 from kdlib.errors import InputError
+from kdlib.graphs import replayed
 from kdlib.hardware import Hardware
 from kdlib.runs import Run
 from kdlib.schedule import plan_steps
@@ -126,7 +128,7 @@ class Making:
     def placed(self, network: models.Network) -> models.Network:
         """Put a network where and as this run computes."""
         self.hardware.place(network)
-        if self.hardware.compile:
+        if self.hardware.compile and not self.hardware.replays:
             network.compile()
         return network
 
@@ -149,7 +151,10 @@ class Making:
     def train(self, trained: nn.Module, objective: Objective, **more: Any) -> History:
         """Train a module as the config says, from the run's newest checkpoint; `more` goes to `training.fit`."""
         dataset, run = self.to_fit()
-        return fit(trained, objective, self.config, dataset, self.hardware, run.checkpoints, run.name, **more)
+        network = more.get("forward") or trained
+        draws = getattr(self.config, "kind", None) in kinds.STOCHASTIC  # weights anew in each pass, by library code
+        with nullcontext() if draws else replayed(network, self.config.batch_size or 0, self.hardware):
+            return fit(trained, objective, self.config, dataset, self.hardware, run.checkpoints, run.name, **more)
 
 
 def check_tensors(wanted: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], what: str) -> None:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,11 @@ class Hardware:
         """Return the settings for a provenance file."""
         return asdict(self)
 
+    @property
+    def replays(self) -> bool:
+        """Say whether passes are replayed as CUDA graphs: what `compile` means on a GPU."""
+        return self.compile and self.torch_device.type == "cuda"
+
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Use these threads, and deterministic kernels, inside."""
@@ -60,6 +65,8 @@ class Hardware:
             # cuBLAS reads it at its first call; without it, deterministic products are refused
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True, warn_only=True)
+            # else every new tensor is written once more; nothing here reads one before it is written
+            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         else:
             keep_memory()
         try:
@@ -162,6 +169,7 @@ def seed_everything(seed: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what makes the numbers."""
+    """Return the versions of what makes the numbers, as far as it is installed."""
     packages = ("torch", "torchvision", "numpy", "laplace-torch", "scikit-learn")
-    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
+    there = {name: version(name) for name in packages if any(distributions(name=name))}
+    return {"python": sys.version.split()[0], **there}

@@ -224,12 +224,12 @@ def now() -> str:
 
 
 def commit() -> str | None:
-    """Return the commit of the code, or `None` outside a clone."""
+    """Return the commit of the code; outside a clone what `$KDLIB_COMMIT` says, or `None`."""
     try:
         done = subprocess.run(
             ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
-        return None
+        return os.environ.get("KDLIB_COMMIT")
     return done.stdout.strip() or None

@@ -93,7 +93,7 @@ class TrainingConfig(Config):
     lr_decay_rate: float | None = parameter(None, "factor of the learning rate there", gt=0, le=1)
     fraction: float = parameter(1.0, "share of each class's training images", gt=0, le=1)
     omit_classes: str = parameter("", "classes whose training images are dropped, as in 3+5", kind="set")
-    compile: bool = parameter(False, "torch.compile the networks: worth it for long runs", hashed=False)
+    compile: bool = parameter(False, "torch.compile, on a GPU CUDA graphs: worth it for long runs", hashed=False)
 
 
 class TeacherConfig(TrainingConfig):

@@ -33,6 +33,10 @@ from kdlib.schedule import Steps, learning_rate, optimizer_of, plan_steps
 
 SAVE_EVERY = float(os.environ.get("KDLIB_SAVE_EVERY", 10))
 """Seconds between checkpoints, at least; a slow disk stretches it to 50 times a save. `$KDLIB_SAVE_EVERY` sets it."""
+AHEAD = {"cuda": 64}
+"""Steps whose views are made at once, elsewhere one: a GPU waits for each small kernel to be launched."""
+RESIDENT = 2**32
+"""Bytes of training pixels that the device keeps; of more, each batch is gathered from the machine's memory."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,41 @@ def predict(forward: Callable[[Tensor], Tensor], split: Split, hardware: Hardwar
     out = []
     for rows in torch.split(torch.arange(len(split)), batch_size):
         with hardware.autocast():
-            out.append(forward(hardware.layout(split.take(rows).to(hardware.torch_device))).float().cpu())
+            images = to_float(split.pixels[rows].to(hardware.torch_device))  # as stored: uint8 travels at a quarter
+            out.append(forward(hardware.layout(images)).float().cpu())
     return torch.cat(out)
+
+
+class _Batches:
+    """The batches of a training split by step: gathered where its pixels lie, viewed where the network computes."""
+
+    def __init__(self, split: Split, steps: Steps, config: TrainingConfig, hardware: Hardware) -> None:
+        self.steps, self.hardware = steps, hardware
+        self.split = split.to(hardware.torch_device) if split.pixels.nbytes <= RESIDENT else split
+        self.augmentation = config.augmentation or Augmentation.NONE
+        self.seed = config.seed if config.augmentation_seed is None else config.augmentation_seed
+        self.ahead = AHEAD.get(hardware.torch_device.type, 1)
+        self.order, self.number, self.block = steps.rows, -1, -1
+
+    def at(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        number, position = divmod(step, self.steps.per_pass)
+        block, within = divmod(position, self.ahead)
+        if number != self.number:
+            self.order = self.steps.order(number).to(self.split.labels.device)
+        if (number, block) != (self.number, self.block):
+            self.number, self.block = number, block
+            self._make(self.order[block * self.ahead * self.steps.batch_size :])
+        part = slice(within * self.steps.batch_size, (within + 1) * self.steps.batch_size)
+        images = self.hardware.layout(to_float(self.views[part]))
+        return Batch(self.index[part], number, images, self.labels[part], step / self.steps.per_epoch)
+
+    def _make(self, order: Tensor) -> None:
+        """Gather and view the first images of an order, those of `ahead` steps."""
+        device, index = self.hardware.torch_device, order[: self.ahead * self.steps.batch_size]
+        pixels, self.labels = self.split.pixels[index].to(device), self.split.labels[index].to(device)
+        self.index = index.to(device)
+        self.views = view(pixels, self.augmentation, self.seed, self.number, self.index)
 
 
 class _Loop:
@@ -171,28 +208,18 @@ def fit(
         NotFinite: a loss was not finite; the sentence says where.
         KeyboardInterrupt: the process was asked to stop; a checkpoint of the last step was written first.
     """
-    steps, split = plan_steps(config, dataset), dataset.train
+    steps = plan_steps(config, dataset)
     loop = _Loop(trained, steps, config, hardware)
     loop.restore(folder, identity)
-    device, history = hardware.torch_device, loop.history
-    kind, view_seed = config.augmentation or Augmentation.NONE, config.augmentation_seed
-    view_seed = config.seed if view_seed is None else view_seed
+    history, batches = loop.history, _Batches(dataset.train, steps, config, hardware)
     saved, wait = time.perf_counter(), SAVE_EVERY
-    order, number = steps.rows, -1
     trained.train()
     bar = progress.bar(steps.total, loop.step, identity)
     with memory_sentence(steps.batch_size), interruptible() as asked:
         while loop.step < steps.total:
             if loop.step % steps.per_epoch == 0 and start_epoch is not None:
                 start_epoch(loop.step // steps.per_epoch)
-            current, position = divmod(loop.step, steps.per_pass)
-            if current != number:
-                order, number = steps.order(current), current
-            index = order[position * steps.batch_size : (position + 1) * steps.batch_size]
-            pixels, labels = split.pixels[index].to(device), split.labels[index].to(device)
-            index = index.to(device)
-            images = hardware.layout(to_float(view(pixels, kind, view_seed, current, index)))
-            batch = Batch(index, current, images, labels, loop.step / steps.per_epoch)
+            batch = batches.at(loop.step)
             loop.optimizer.param_groups[0]["lr"] = history.learning_rates[loop.step]
             with hardware.autocast():
                 loss = objective(batch)

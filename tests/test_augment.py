@@ -111,12 +111,3 @@ def test_small_images_are_refused_or_padded() -> None:
     down, across, _ = offsets(0, 0, index)
     kept = (3 - (down - PAD).abs()).clamp_min(0) * (3 - (across - PAD).abs()).clamp_min(0)
     assert torch.equal(view(tiny, Augmentation.ZERO_CROP_FLIP, 0, 0, index).sum((1, 2, 3)), kept.float())
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@pytest.mark.parametrize("augmentation", RANDOM)
-def test_a_gpu_makes_the_same_views(augmentation: Augmentation) -> None:
-    images, index = sample(), torch.arange(64)
-    views = view(images, augmentation, 1, 2, index)
-    assert torch.equal(view(images.cuda(), augmentation, 1, 2, index).cpu(), views)
-    assert torch.equal(view(images.cuda(), augmentation, 1, 2, index.cuda()).cpu(), views)

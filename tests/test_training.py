@@ -6,6 +6,7 @@ import math
 import os
 import random
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdlib import training
-from kdlib.config import TeacherConfig
+from kdlib.augment import view
+from kdlib.config import Augmentation, TeacherConfig
+from kdlib.data import Dataset, Split
 from kdlib.errors import KdlibError, NotFinite
 from kdlib.hardware import seed_everything
 from kdlib.models import Network
+from kdlib.schedule import plan_steps
 from kdlib.training import Batch, History
 
 PER_EPOCH = 2  # 200 images, 128 a step
@@ -169,6 +173,68 @@ def test_every_image_is_seen_once_a_pass_with_its_label(tmp_path: Path) -> None:
     for batch in seen:
         assert torch.equal(batch.images, small.DATASET.train.take(batch.index))
         assert torch.equal(batch.labels, small.DATASET.train.labels[batch.index])
+
+
+def pictures(n: int = 70) -> Dataset:
+    """Return `n` uint8 images with which a crop makes a difference."""
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (n, 1, 8, 8), dtype=torch.uint8, generator=generator)
+    split = Split(pixels, torch.randint(0, 10, (n,), generator=generator))
+    return replace(small.DATASET, train=split, val=split, test=split)
+
+
+def weights(folder: Path, config: TeacherConfig, stop: int | None = None) -> dict[str, Tensor]:
+    """Return the weights of a network trained on `pictures`; `stop` is a step in which the process is asked to."""
+    network, settings = small.network(), small.settings()
+
+    def objective(batch: Batch) -> Tensor:
+        if stop is not None and round(batch.progress * 5) == stop - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return F.cross_entropy(network(batch.images), batch.labels)
+
+    training.fit(network, objective, config, pictures(), settings, folder, "me")
+    return network.state_dict()
+
+
+VIEWED: dict[str, Any] = {
+    "augmentation": "reflect_crop_flip",
+    "batch_size": 16,
+    "optimizer": "sgd",
+    "schedule": "constant",
+    "epochs": 2,
+}
+
+
+def test_fit_is_a_plain_loop(tmp_path: Path) -> None:
+    config, network, train = small.teacher(**VIEWED, learning_rate=0.1), small.network(), pictures().train
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=float(config.weight_decay or 0),
+                                fused=True)  # fmt: skip
+    network.train()
+    for number in (0, 1):
+        for rows in plan_steps(config, pictures()).order(number).split(16):
+            images = view(train.pixels[rows], Augmentation.REFLECT_CROP_FLIP, 0, number, rows).float().div_(255)
+            images = images.contiguous(memory_format=torch.channels_last)
+            optimizer.zero_grad()
+            torch.autograd.backward(F.cross_entropy(network(images), train.labels[rows]))
+            optimizer.step()
+    found = weights(tmp_path, config)
+    assert all(torch.equal(found[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("ahead", [2, 3, 64])
+@pytest.mark.parametrize("resident", [0, 2**32])
+def test_views_made_ahead_are_those_made_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: int, resident: int
+) -> None:
+    config = small.teacher(**VIEWED, fraction=0.7)
+    expected = weights(tmp_path / "in time", config)
+    monkeypatch.setattr(training, "AHEAD", {"cpu": ahead})
+    monkeypatch.setattr(training, "RESIDENT", resident)
+    for step in (2, 3, 6):  # in the midst of what was made ahead
+        with pytest.raises(SystemExit):
+            weights(tmp_path / "ahead", config, step)
+    found = weights(tmp_path / "ahead", config)
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
 def test_a_subset_keeps_its_steps_and_repeats_its_passes(tmp_path: Path) -> None:
