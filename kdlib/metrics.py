@@ -173,6 +173,16 @@ def confusion(log_probs: Tensor, labels: Tensor) -> Tensor:
     return torch.bincount(labels * classes + log_p.argmax(dim=1), minlength=classes**2).reshape(classes, classes)
 
 
+def divergence(bcp: Tensor, log_probs: Tensor) -> Tensor:
+    """Return KL(bcp ‖ p) of each image in nats, `(n,)` float64.
+
+    Args:
+        bcp: `(n, classes)` probabilities.
+        log_probs: `(n, classes)` log-probabilities.
+    """
+    return _kl(bcp.detach().cpu().double(), _normalised(log_probs))
+
+
 def _normalised(log_probs: Tensor) -> Tensor:
     """Return `(n, classes)` float64 log-probabilities on the CPU whose rows sum to one."""
     if log_probs.ndim != 2 or not len(log_probs):

@@ -18,6 +18,7 @@ from kdlib.config import MeasureConfig, RunType, TeacherConfig, TeacherKind, Tra
 from kdlib.contract import PARTS, Made, Making, Teacher, combined_log, outputs_on
 from kdlib.data import Dataset, Split
 from kdlib.data.hashing import stream
+from kdlib.distances import distances
 from kdlib.errors import InputError
 from kdlib.hardware import Hardware, seed_everything
 from kdlib.hardware import resolve as resolve_hardware
@@ -59,6 +60,7 @@ def fit(config: TeacherConfig, dataset: Dataset, run: Run, hardware: Hardware, p
     made: Made = kind.fit(making)
     seconds = made.history.seconds if made.history is not None else time.perf_counter() - began
     metrics, predictions, notes = evaluate(made.teacher, dataset, seed=config.seed)
+    metrics |= distances(made.teacher, dataset, notes["eval_samples"], config.seed)
     needs_parents = config.kind not in kinds.NETWORKS
     notes |= costs.of_teacher(seconds, made.tensors, [parent.provenance for parent in parents], needs_parents)
     notes |= {"peak_memory_bytes": costs.peak_memory(hardware.torch_device), **made.notes}
@@ -181,4 +183,5 @@ def remeasure(config: MeasureConfig, teacher: Teacher, dataset: Dataset, run: Ru
     """Measure a teacher that exists and write the measurement's run."""
     started = time.perf_counter()
     metrics, predictions, notes = evaluate(teacher, dataset, config.eval_samples, config.seed)
+    metrics |= distances(teacher, dataset, notes["eval_samples"], config.seed)
     runs.finish(run, metrics, predictions, notes=notes, started=started)
