@@ -94,6 +94,12 @@ SMALL_RATE = 0.01
 """Both papers train MobileNet and ShuffleNet students at this rate."""
 
 
+def _scaled(marks: str, before: int, epochs: int) -> str:
+    """Return the marks of a set such as `150+180+210` of `before` epochs, where `epochs` are trained: all inside."""
+    inside = (max(1, min(epochs - 1, round(int(mark) * epochs / before))) for mark in marks.split("+") if mark)
+    return "+".join(str(mark) for mark in inside) if epochs > 1 else ""
+
+
 def defaults(config: Config) -> dict[str, Any]:
     """Return the values of the parameters of `config` that were not given."""
     family = config.dataset.partition(":")[0]
@@ -117,14 +123,16 @@ def defaults(config: Config) -> dict[str, Any]:
         values |= PRESETS[preset or Preset.BAYESIAN_KD]
     if (getattr(config, "architecture", None) or values["architecture"]).startswith(("mobilenet", "shufflenet")):
         values["learning_rate"] = SMALL_RATE
+    length = values["epochs"]  # that of the marks, also where the network is fine-tuned
     # both temperatures are one, as in distillation's first paper (Hinton et al. 2015), unless both are given
     values["student_temperature"] = getattr(config, "temperature", None) or values["temperature"]
     if getattr(config, "kind", None) in TUNED:
         values |= FINE_TUNING[str(preset or ("digits" if family == "digits" else Preset.BAYESIAN_KD))]
     if getattr(config, "parent", None) is not None or getattr(config, "members", None) is not None:
         values["architecture"] = None  # the parent's
-    # as published: 100 epochs of 200 without the KL, 50 in which it rises
+    # as published: 100 epochs of 200 without the KL, 50 in which it rises; marks of the rate move with the length too
     epochs = getattr(config, "epochs", None) or values["epochs"]
+    values["lr_decay_epochs"] = _scaled(values["lr_decay_epochs"], length, epochs)
     values |= {"ml_epochs": epochs // 2, "annealing_epochs": epochs // 4}
     kind: Any = getattr(config, "kind", None)
     values |= KINDS.get(kind, {})

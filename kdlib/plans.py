@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kdlib import data, kinds, models, runs, studies, teachers
+from kdlib.checks import check_training
 from kdlib.config import (
     Augmentation,
     Config,
@@ -101,13 +102,16 @@ def plan(config: Config) -> Plan:
     if isinstance(config, SyntheticConfig):
         return _planned(config, config.dataset, {}, f"{config.layers}-layers")
     config = config.model_copy(update={"dataset": data.canonical(config.dataset)})
+    if isinstance(config, TrainingConfig) and config.omit_classes:
+        once = data.named_once(config.omit_classes, data.classes_of(config.dataset))
+        config = config.model_copy(update={"omit_classes": once})
     fingerprint = data.fingerprint(config.dataset, config.data_root, config.image_size)
     parents, role = _parents(config, fingerprint)
     if isinstance(config, TeacherConfig):
         config = _completed(config, parents)
         teachers.check(config)
     if isinstance(config, TrainingConfig):
-        _check_training(config)
+        check_training(config)
     if isinstance(config, TeacherConfig) and config.norm_statistics and not models.has_batch_norm(config.architecture):  # type: ignore[arg-type]
         config = config.model_copy(update={"norm_statistics": NormStatistics.RUNNING})
     if isinstance(config, MeasureConfig) and parents["teacher"].config.kind not in kinds.STOCHASTIC:  # type: ignore[attr-defined]
@@ -135,16 +139,6 @@ def _planned(config: Config, fingerprint: str, parents: dict[str, Plan], role: s
         "config": config.model_dump(mode="json"),
     }
     return Plan(name, config, record, parents)
-
-
-def _check_training(config: TrainingConfig) -> None:
-    if config.architecture not in models.NAMES:
-        raise InputError(f"architecture = {config.architecture!r} is refused: allowed are {', '.join(models.NAMES)}.")
-    if config.dataset.startswith("digits") and config.augmentation is not Augmentation.NONE:
-        raise InputError(
-            f"augmentation = {str(config.augmentation)!r} is refused for {config.dataset}: its class probabilities are "
-            "exact for the image as drawn, so allowed is none."
-        )
 
 
 def _parents(config: Config, fingerprint: str) -> tuple[dict[str, Plan], str]:

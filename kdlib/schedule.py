@@ -58,11 +58,16 @@ def optimizer_of(config: TrainingConfig, parameters: Iterator[nn.Parameter]) -> 
 
 
 def learning_rate(config: TrainingConfig, done: float) -> float:
-    """Return the learning rate after `done` full-data epochs: a pure function, so a resumed run keeps it."""
-    rate = float(config.learning_rate or 0)
+    """Return the learning rate after `done` full-data epochs: a pure function, so a resumed run keeps it.
+
+    In the first `warmup_epochs` w it is done/w of the rate; a cosine falls over what is left.
+    """
+    rate, warm = float(config.learning_rate or 0), config.warmup_epochs
+    if done < warm:
+        return rate * done / warm
     if config.schedule is Schedule.STEPS:
         marks = [int(e) for e in (config.lr_decay_epochs or "").split("+") if e]
         return rate * float(config.lr_decay_rate or 1) ** sum(done >= mark for mark in marks)
     if config.schedule is Schedule.COSINE:
-        return rate * 0.5 * (1 + math.cos(math.pi * done / float(config.epochs or 1)))
+        return rate * 0.5 * (1 + math.cos(math.pi * (done - warm) / (float(config.epochs or 1) - warm)))
     return rate

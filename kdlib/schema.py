@@ -91,6 +91,7 @@ class TrainingConfig(Config):
     schedule: Schedule | None = parameter(None, "steps, cosine or constant")
     lr_decay_epochs: str | None = parameter(None, "epochs at which the rate falls, as in 150+180+210", kind="set")
     lr_decay_rate: float | None = parameter(None, "factor of the learning rate there", gt=0, le=1)
+    warmup_epochs: float = parameter(0.0, "first epochs, in which the rate rises from 0", ge=0, le=100_000)
     fraction: float = parameter(1.0, "share of each class's training images", gt=0, le=1)
     omit_classes: str = parameter("", "classes whose training images are dropped, as in 3+5", kind="set")
     compile: bool = parameter(False, "torch.compile, on a GPU CUDA graphs: worth it for long runs", hashed=False)

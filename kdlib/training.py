@@ -180,7 +180,7 @@ class _Loop:
         self.step = self.checked = int(state["step"])
         self.started -= float(state["seconds"])
         self.history.train_loss[: self.step] = tensors["loss"].to(self.history.train_loss.device)
-        self.history.validation, self.history.best_epoch = tensors["validation"], int(state["best_epoch"])
+        self.history.validation, self.history.best_epoch = tensors["validation"].double(), int(state["best_epoch"])
         self.history.best = part("best/")
 
 

@@ -178,9 +178,9 @@ def test_numbers_are_those_of_what_is_loaded(made: dict[str, Run], label: str) -
     run = made[label]
     metrics, predictions, *_ = teachers.evaluate(teachers.load(run), dataset(config_of(run)), seed=config_of(run).seed)
     if label == "laplace_all":  # laplace-torch's products of Jacobians differ in their last bits from call to call
-        assert metrics == pytest.approx(run.metrics, rel=1e-6)
+        assert metrics == pytest.approx({name: run.metrics[name] for name in metrics}, rel=1e-6)
         return
-    assert metrics == run.metrics
+    assert metrics.items() <= run.metrics.items()
     assert torch.equal(predictions["test"], run.predictions()["test"])
 
 

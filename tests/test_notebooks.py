@@ -148,7 +148,7 @@ def test_run_all_change_a_parameter_and_run_all_again(kernel: Kernel, tmp_path: 
     # the parameters cell is not executed again: `teacher` is the object now, and means the same teacher
     kernel.run(code_cells("student")[1])
     assert kernel.value("[str(config.teacher) for config in configs]") == [teacher.parent.name]
-    run_all(kernel, "student", **SMALL, temperature=4.0)
+    run_all(kernel, "student", **SMALL, temperature=2.0)
     assert len(list(tmp_path.glob("student-*/metrics.json"))) == 2
     assert teacher.stat().st_mtime_ns == before
     assert len(list(tmp_path.glob("teacher-*"))) == 1

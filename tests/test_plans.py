@@ -11,6 +11,7 @@ import small
 from kdlib import kinds, studies
 from kdlib.checkpoints import write_json, write_tensors
 from kdlib.config import RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
+from kdlib.data import named_once, resolve_classes
 from kdlib.errors import InputError
 from kdlib.plans import name_of, plan
 from kdlib.schema import parameter
@@ -217,3 +218,19 @@ def test_an_unfinished_or_wrong_parent_is_refused(store: Path) -> None:
         plan(resolve(RunType.MEASURE, {"dataset": "digits:tiny"}))
     with pytest.raises(InputError, match="members = 'a\\+b' is refused"):
         name(RunType.TEACHER, members="a+b")
+
+
+def test_a_class_by_name_and_by_number_is_one_run(store: Path) -> None:
+    given = {"dataset": "cifar10", "architecture": "resnet8", "preset": "mcmi", "epochs": None}
+    names = {plan(small.teacher(**small.USUAL | given, omit_classes=text)).name for text in ("cat", "3", "03", "3+cat")}
+    assert len(names) == 1
+    assert plan(small.teacher(omit_classes="5+3")).config.omit_classes == "3+5"  # type: ignore[attr-defined]
+
+
+def test_classes_that_are_called_by_numbers_keep_their_meaning() -> None:
+    """Of classes 1, 2, 3 the number of one is the name of another: its name is what is written."""
+    for classes in (["1", "2", "3"], ["0001", "0002", "0003"], ["C++", "a", "3"], ["b", "a", "c"]):
+        for index, name in enumerate(classes):
+            once = named_once(name if "+" not in name else str(index), classes)
+            assert resolve_classes(once, classes) == (index,)
+            assert named_once(once, classes) == once

@@ -9,6 +9,8 @@ import small
 import torch
 from torch import nn
 
+from kdlib.checks import check_training
+from kdlib.errors import InputError
 from kdlib.schedule import learning_rate, optimizer_of, plan_steps, steps_of
 
 
@@ -52,11 +54,46 @@ def test_a_pass_is_a_permutation_fixed_by_seed_and_number() -> None:
 
 
 def test_the_papers_rates() -> None:
-    mcmi = small.student(preset="mcmi", epochs=240)
+    mcmi = small.student(**small.USUAL, preset="mcmi")
     rates = [learning_rate(mcmi, epoch) for epoch in (0, 149.99, 150, 179.99, 180, 210, 239.9)]
     assert rates == pytest.approx([0.05, 0.05, 0.005, 0.005, 0.0005, 0.00005, 0.00005])
-    bayesian = small.student(preset="bayesian_kd", epochs=200)
+    bayesian = small.student(**small.USUAL, preset="bayesian_kd")
     assert [learning_rate(bayesian, e) for e in (99.99, 100, 199)] == pytest.approx([1e-3, 1e-4, 1e-4])
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5, 30, 240])
+def test_marks_of_a_preset_lie_within_any_length(epochs: int) -> None:
+    """At 150, 180 and 210 of 240 epochs; of fewer in proportion, as far as whole epochs allow."""
+    config = small.student(**{**small.USUAL, "epochs": epochs}, preset="mcmi")
+    marks = [int(mark) for mark in str(config.lr_decay_epochs).split("+") if mark]
+    assert all(0 < mark < epochs for mark in marks)
+    assert epochs == 1 or learning_rate(config, epochs - 0.01) <= 0.005 + 1e-12
+    if epochs == 30:
+        assert marks == [19, 22, 26]
+    check_training(config)
+
+
+def test_a_mark_or_a_warm_up_that_never_ends_is_refused() -> None:
+    steps = {"schedule": "steps", "epochs": 30}
+    for given, said in (
+        ({"lr_decay_epochs": "10+100"}, "lr_decay_epochs = '10.100' is refused: epochs is 30"),
+        ({"warmup_epochs": 30}, "warmup_epochs = 30 is refused: epochs is 30"),
+    ):
+        with pytest.raises(InputError, match=said):
+            check_training(small.teacher(**steps, **given))
+    with pytest.raises(InputError, match="ml_epochs = 5 is refused: epochs is 3"):
+        check_training(small.teacher(kind="variational", ml_epochs=5))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "constant", "steps"])
+def test_a_warm_up_rises_linearly_and_leaves_the_schedule_after_it(schedule: str) -> None:
+    given = {"schedule": schedule, "learning_rate": 0.2, "lr_decay_epochs": "6", "lr_decay_rate": 0.1}
+    warm, plain = (small.teacher(**given, epochs=e, warmup_epochs=w) for e, w in ((10, 2), (10, 0)))
+    assert [learning_rate(warm, e) for e in (0, 0.5, 1.5, 2)] == pytest.approx([0, 0.05, 0.15, 0.2])
+    rest = small.teacher(**given, epochs=8)
+    for done in (2, 3.3, 7, 9.9):
+        expected = learning_rate(rest, done - 2) if schedule == "cosine" else learning_rate(plain, done)
+        assert learning_rate(warm, done) == pytest.approx(expected)
 
 
 def test_cosine_and_constant() -> None:

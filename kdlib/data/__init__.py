@@ -7,10 +7,21 @@ from pathlib import Path
 from kdlib import paths
 from kdlib.data import cifar, digits, folder, humans
 from kdlib.data.dataset import BCPSource, Dataset, Split
-from kdlib.data.subsets import resolve_classes, subset
+from kdlib.data.subsets import named_once, resolve_classes, subset
 from kdlib.errors import InputError
 
-__all__ = ["BCPSource", "Dataset", "Split", "canonical", "fingerprint", "load", "resolve_classes", "subset"]
+__all__ = [
+    "BCPSource",
+    "Dataset",
+    "Split",
+    "canonical",
+    "classes_of",
+    "fingerprint",
+    "load",
+    "named_once",
+    "resolve_classes",
+    "subset",
+]
 
 ALLOWED = "digits, digits:<size>, digits:<size>@<noise sd>, cifar10, cifar100, cifar10h, folder:<path>"
 SIDES = {"digits": digits.SIDE, "cifar10": 32, "cifar100": 32, "cifar10h": 32}
@@ -46,6 +57,17 @@ def fingerprint(name: str, root: str | Path | None = None, image_size: int | Non
     if kind == "folder":
         return folder.fingerprint(name, image_size)
     return humans.fingerprint(paths.data_root(root)) if kind == "cifar10h" else cifar.CIFAR[name].fingerprint
+
+
+def classes_of(name: str) -> tuple[str, ...]:
+    """Return the names of a dataset's classes, in order, without loading its images.
+
+    Raises: InputError as `load`.
+    """
+    kind = _kind(name, None)
+    if kind == "digits":
+        return digits.CLASSES
+    return folder.scan(name).classes if kind == "folder" else cifar.CIFAR[name.removesuffix("h")].classes
 
 
 def canonical(name: str) -> str:

@@ -74,6 +74,20 @@ def resolve_classes(spec: str, classes: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted(chosen))
 
 
+def named_once(spec: str, classes: Sequence[str]) -> str:
+    """Return the one spelling of a set of classes: sorted numbers, or the name where its number is another's name.
+
+    `cat` and `3` are then the same of CIFAR-10, and so named runs are one run.
+
+    Raises: InputError as `resolve_classes`.
+    """
+    if not spec:
+        return ""
+    names = list(classes)
+    chosen = resolve_classes(spec, classes)
+    return "+".join(names[i] if str(i) in names and names.index(str(i)) != i else str(i) for i in chosen)
+
+
 def subset(
     labels: Tensor,
     classes: Sequence[str],
