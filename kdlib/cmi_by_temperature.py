@@ -92,8 +92,9 @@ def arrays_of_run(row: pd.Series) -> records.Arrays:  # type: ignore[type-arg]
 
 
 def _recorded(run: str) -> pd.DataFrame | None:
-    found = records.arrays(run)
-    return pd.DataFrame({"run": run, **{name: found[name] for name in ARRAYS}}) if set(ARRAYS) <= set(found) else None
+    kept = records.arrays(run)
+    found = [kept[name] for name in ARRAYS if name in kept and kept[name].shape == (len(GRID),)]
+    return pd.DataFrame({"run": run, **dict(zip(ARRAYS, found, strict=True))}) if len(found) == len(ARRAYS) else None
 
 
 def students_of(students: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -74,7 +74,7 @@ def table(study: str | None = None, only: Iterable[str] | None = None) -> pd.Dat
         InputError: the study does not exist, or a run in `only` does not.
     """
     loaded = None if study is None else studies.load(study)
-    kept = recorded(loaded and loaded.name)
+    kept = recorded(loaded.name if loaded else None)
     if only is not None:
         wanted: dict[str, dict[str, Any]] = {}
         for name in only:
@@ -111,7 +111,7 @@ def histories(frame: pd.DataFrame) -> pd.DataFrame:
     kept, parts = records.histories(frame.loc[frame["source"] == "record", "run"]), []
     for _, one in frame.iterrows():
         name = str(one["run"])
-        part = runs.Run(name).history() if one["source"] == "run" else kept.get(name, ())
+        part = runs.Run(name).history() if one["source"] == "run" else kept.get(name, pd.DataFrame())
         if len(part):
             more = {key: one.get(key) for key in ("run", "label", "teacher", "seed") if key in one}
             parts.append(part.drop(columns="run", errors="ignore").assign(**more))
