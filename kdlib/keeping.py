@@ -44,9 +44,10 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
     if not any(runs.Run(name).finished for own in wanted.values() for name in own):
         raise InputError(f"study = {study!r} has no finished run in {paths.runs()}: run it first.")
     mapped = {planned.config.seed for _, planned in plans_of(loaded) if planned.name.startswith(RunType.EIGENCAM)}
+    files = {seed: records.file_of(loaded.folder_name, seed) for seed in wanted}
     count = 0
     for seed, own in wanted.items():
-        file = records.file_of(loaded.folder_name, seed)
+        file = files[seed]
         before = records.read(file) if file.is_file() else {}
         kept = {name: before[name] for name in own if name in before}
         for name in own:
@@ -55,7 +56,7 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
         records.write(file, ({**one, **about[name]} for name, one in kept.items()))
         count += len(kept)
     if chosen is None:
-        for file in set(records.files(loaded.folder_name)) - {records.file_of(loaded.folder_name, seed) for seed in wanted}:
+        for file in set(records.files(loaded.folder_name)) - set(files.values()):
             file.unlink()
     return paths.RECORDS / loaded.folder_name, count
 

@@ -53,7 +53,7 @@ ALWAYS = (*TEXTS, *COSTS, "teacher_run", "samples_used", "seconds", "device", "p
           "finished")  # fmt: skip
 """Columns that every row has, if only as none."""
 MOST_BYTES, MOST_UNPACKED, MOST_RUNS = 2**26, 2**28, 20_000
-NAME = re.compile(r"[A-Za-z0-9][\w.+-]*")
+NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 
 
 def files(study: str | None = None) -> list[Path]:
