@@ -9,10 +9,10 @@ import json
 import os
 import sys
 
-from kdlib import jobs, paths, studies
+from kdlib import jobs, paths, seeds, studies
 
 NAME = os.environ["KDLIB_STUDY"]  # not by --config, which would read `010` or `a #1.yaml` as YAML
-study = studies.load(NAME)
+study = seeds.only(studies.load(NAME), os.environ.get("KDLIB_SEEDS") or None)
 todo = jobs.jobs_of(study, int(config.get("runs_per_job", 16)))
 JOBS, PAGES = paths.jobs(), paths.pages()
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar", "--log-level", "WARNING", "--cwd", str(paths.ROOT)]

@@ -63,19 +63,22 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _plan(arguments: argparse.Namespace) -> None:
     """Say what a study would run, and how long the like has taken."""
-    from kdlib import jobs, studies
+    from kdlib import jobs, seeds, studies
 
-    study = studies.load(arguments.study)
+    study = seeds.only(studies.load(arguments.study), arguments.seeds)
     jobs.check_paths()
     print("\n".join(jobs.outlook(study)))
 
 
 def _study(arguments: argparse.Namespace) -> int:
-    """Run a study through Snakemake, whose options may follow; jobs whose runs are not all in the store are forced."""
-    from kdlib import jobs, studies
+    """Run a study through Snakemake, whose options may follow; jobs whose runs are not all in the store are forced.
+
+    With --seeds only the runs of these seeds and what they need are made, and no page.
+    """
+    from kdlib import jobs, seeds, studies
 
     name = str(Path(arguments.study).resolve()) if arguments.study.endswith(".yaml") else arguments.study
-    study = studies.load(name)
+    study = seeds.only(studies.load(name), arguments.seeds)
     jobs.reports_of(study)
     if study.scratch:
         for folder in ("runs", "jobs", "pages"):
@@ -93,17 +96,23 @@ def _study(arguments: argparse.Namespace) -> int:
     stale = jobs.stale(study, settings["runs_per_job"])
     command += ["--forcerun", *stale] if stale else []  # once: of several, only the last would count
     started = time.perf_counter()
-    done = subprocess.run(command, check=False, env={**os.environ, "KDLIB_STUDY": name})
+    given = {"KDLIB_STUDY": name, "KDLIB_SEEDS": arguments.seeds or ""}
+    done = subprocess.run(command, check=False, env={**os.environ, **given})
     print("\n".join(jobs.spent(study)))
     print(f"study {study.name}: {time.perf_counter() - started:.0f} s")
     return done.returncode
 
 
 def _records(arguments: argparse.Namespace) -> None:
-    """Keep a study's finished runs in `data/records`, for git."""
-    from kdlib.table import keep
+    """Merge a study's finished runs into `data/records`, for git, and drop what it no longer expands to."""
+    from kdlib import seeds, studies
+    from kdlib.keeping import keep
 
-    folder, count = keep(arguments.study)
+    if arguments.store is not None:
+        if not Path(arguments.store).is_dir():
+            raise InputError(f"from = {arguments.store!r} is refused: it must be the folder of a run store.")
+        os.environ["KDLIB_RUNS"] = arguments.store
+    folder, count = keep(arguments.study, seeds.chosen(studies.load(arguments.study), arguments.seeds))
     print(f"{count} runs in {folder}")
 
 
@@ -140,6 +149,10 @@ def main(given: list[str] | None = None) -> int:
         command.set_defaults(function=function)
         if argument:
             command.add_argument(argument)
+        if name in ("plan", "study", "records"):
+            command.add_argument("--seeds", metavar="0,1", help="only these; none: runs of no single seed")
+        if name == "records":
+            command.add_argument("--from", dest="store", metavar="STORE", help="a run store; by default this clone's")
         if name == "study":
             command.add_argument("--profile", default="local", help="a folder of profiles/: local or slurm")
     arguments, rest = parser.parse_known_args(given)

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from kdlib import paths
+from kdlib import records
 from kdlib.claims import CLAIMS, Effect, Judgement, judge, paired
 from kdlib.errors import InputError
 from kdlib.report.bcp_errors import tempered
@@ -24,10 +23,9 @@ GRID = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Temperatures at which the CMI is computed."""
 KINDS = ("deterministic", "mcmi")
 """Kinds of teacher that claim C13 is about: one network each."""
-FILE = "cmi_by_temperature.parquet"
-"""In a study's records: the sweep, for records keep no predictions."""
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C13")
-COLUMNS = ["run", "temperature", "val_cmi", "test_cmi"]
+ARRAYS = ("temperature", "val_cmi", "test_cmi")
+COLUMNS = ["run", *ARRAYS]
 LEAST = 3
 """Temperatures that make a sweep: two are a comparison, which the page on distillation shows."""
 
@@ -83,32 +81,20 @@ def _of_run(row: pd.Series) -> pd.DataFrame | None:  # type: ignore[type-arg]
     return pd.DataFrame(rows)
 
 
-def _recorded(run: str) -> pd.DataFrame | None:
-    for file in sorted(paths.RECORDS.glob(f"*/{FILE}")):
-        found = pd.read_parquet(file, filters=[("run", "==", run)])
-        if len(found):
-            return found
-    return None
-
-
-def keep(folder: Path, frame: pd.DataFrame) -> None:
-    """Write the sweep of a study's teachers into its records, beside what is there.
+def arrays_of_run(row: pd.Series) -> records.Arrays:  # type: ignore[type-arg]
+    """Return the sweep of a run of the store as the arrays `ARRAYS` of its record, for records keep no predictions.
 
     Args:
-        folder: `data/records/<study>`.
-        frame: the table of the study's runs in the store.
+        row: of the table of runs. Without its images here there are no arrays.
     """
-    teachers = frame[(frame["run_type"] == "teacher") & frame["teacher"].isin(KINDS)]
-    fresh = sweep(teachers)
-    if fresh.empty:
-        return
-    file = folder / FILE
-    if file.is_file():
-        before = pd.read_parquet(file)
-        fresh = pd.concat([before[~before["run"].isin(fresh["run"])], fresh], ignore_index=True)
-    temporary = file.with_name(f".{FILE}")
-    fresh.sort_values(["run", "temperature"]).to_parquet(temporary, compression="zstd", index=False)
-    temporary.replace(file)
+    found = _of_run(row)
+    return {} if found is None else {name: found[name].to_numpy(np.float64) for name in ARRAYS}
+
+
+def _recorded(run: str) -> pd.DataFrame | None:
+    kept = records.arrays(run)
+    found = [kept[name] for name in ARRAYS if name in kept and kept[name].shape == (len(GRID),)]
+    return pd.DataFrame({"run": run, **dict(zip(ARRAYS, found, strict=True))}) if len(found) == len(ARRAYS) else None
 
 
 def students_of(students: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike, NDArray
 
-from kdlib import paths
-from kdlib.checkpoints import read_tensors, write_tensors
+from kdlib import records
 from kdlib.errors import InputError
 from kdlib.runs import Run
 
-FILE = "confusion.safetensors"
-"""In a study's records: a tensor a run `(classes, classes)` int32, and the names of each run's classes beside them."""
+ARRAY = "confusion"
+"""In a run's record: `(classes, classes)` int32."""
 
 Counts = NDArray[np.int32]
 
@@ -64,38 +60,19 @@ def counts_of(row: pd.Series[Any]) -> Confusion | None:
     found = _of_run(row) if row["source"] == "run" else None
     if found is not None:
         return found
-    for file in sorted(paths.RECORDS.glob(f"*/{FILE}")):
-        tensors, classes = _kept(file, file.stat().st_mtime)
-        if (name := str(row["run"])) in tensors:
-            return Confusion(tensors[name].numpy(), tuple(classes[name]))
-    return None
+    name = str(row["run"])
+    counts, classes = records.arrays(name).get(ARRAY), records.class_names(name)
+    return Confusion(counts, classes) if counts is not None and counts.shape == 2 * (len(classes),) else None
 
 
-def keep(folder: Path, frame: pd.DataFrame) -> None:
-    """Write the confusion counts of a study's students that omit classes into its records, beside what is there.
+def arrays_of_run(row: pd.Series[Any]) -> records.Arrays:
+    """Return the counts of a run of the store as the array `ARRAY` of its record; none without its images here.
 
     Args:
-        folder: `data/records/<study>`.
-        frame: the table of the study's runs in the store.
+        row: of the table of runs.
     """
-    if "omit_classes" not in frame:
-        return
-    rows = frame[(frame["run_type"] == "student") & (frame["omit_classes"].fillna("") != "")]
-    found = {str(row["run"]): _of_run(row) for _, row in rows.iterrows()}
-    fresh = {name: one for name, one in found.items() if one is not None}
-    if not fresh:
-        return
-    file = folder / FILE
-    tensors, classes = read_tensors(file) if file.is_file() else ({}, {})
-    tensors |= {name: torch.from_numpy(one.counts) for name, one in fresh.items()}
-    classes |= {name: list(one.classes) for name, one in fresh.items()}
-    write_tensors(file, tensors, classes)
-
-
-@functools.cache
-def _kept(file: Path, _: float) -> tuple[dict[str, torch.Tensor], dict[str, list[str]]]:
-    """Read a file of records once for each time that it was written."""
-    return read_tensors(file)
+    found = _of_run(row)
+    return {} if found is None else {ARRAY: found.counts}
 
 
 def _of_run(row: pd.Series[Any]) -> Confusion | None:

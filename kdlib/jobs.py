@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from kdlib import paths, runs, studies, sweeps
+from kdlib import paths, records, runs, seeds, studies, sweeps
 from kdlib.config import RunType
 from kdlib.errors import InputError
 from kdlib.plans import Plan, canonical, plan
@@ -72,7 +72,7 @@ def jobs_of(study: studies.Study, runs_per_job: int) -> dict[str, Job]:
     for entry in study.entries:
         for piece in sweeps.split(entry.run_type, entry.given, runs_per_job):
             planned = [plan(config) for config in sweeps.expand(entry.run_type, piece)]
-            parents = [parent.name for p in planned for parent in _ancestors(p)]
+            parents = [parent.name for p in planned for parent in seeds.ancestors(p)]
             names = tuple(dict.fromkeys(p.name for p in planned))
             # a run that an earlier job makes too: two that make it side by side would meet at its lock
             needs = sorted({made[name] for name in (*parents, *names) if name in made})
@@ -84,10 +84,6 @@ def jobs_of(study: studies.Study, runs_per_job: int) -> dict[str, Job]:
             jobs[name] = Job(name, notebook, piece, names, tuple(n for n in needs if n != name))
             made |= {run: name for run in names if run not in made}
     return jobs
-
-
-def _ancestors(planned: Plan) -> list[Plan]:
-    return [one for parent in planned.parents.values() for one in (parent, *_ancestors(parent))]
 
 
 @functools.cache
@@ -172,9 +168,10 @@ def sources_of_pages() -> list[str]:
     parts = ("claims", "plots", "report", "synthetic")
     code = [path for part in parts for path in sorted((library / part).glob("*.py"))]
     code += [
-        library / f"{name}.py" for name in ("calibration", "cmi_by_temperature", "confusions", "convergence", "table")
+        library / f"{name}.py"
+        for name in ("calibration", "cmi_by_temperature", "confusions", "convergence", "records", "table")
     ]
-    return [str(path) for path in [*code, *sorted(paths.RECORDS.glob("*/runs.jsonl"))]]
+    return [str(path) for path in [*code, *records.files()]]
 
 
 def shown_with(name: str) -> str:

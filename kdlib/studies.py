@@ -4,6 +4,7 @@
     about: One sentence for the reader.
     parameters: {dataset: digits, seed: [0, 1, 2]}    # given to every entry that has them
     reports: [teachers, distillation]                  # the pages it fills
+    role: {teachers: main}                             # those of them on which it decides
     scratch: false                                     # true: in a store of its own
     teachers:
       plain: {kind: deterministic}                     # label: parameters; lists sweep
@@ -24,9 +25,9 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -74,6 +75,7 @@ class _File(BaseModel):
     scratch: bool = False
     parameters: dict[str, Any] = {}
     reports: list[str] = []
+    role: dict[str, Literal["main"]] = {}
     teachers: Entries = {}
     students: Entries = {}
     measures: Entries = {}
@@ -109,6 +111,8 @@ class Study:
     """Whether its runs, jobs and pages lie in `data/scratch/<name>`, apart from all others."""
     reports: tuple[str, ...]
     entries: tuple[Entry, ...]
+    role: dict[str, Literal["main"]] = field(default_factory=dict)
+    """Pages on which it decides, as `main`."""
 
     @property
     def folder_name(self) -> str:
@@ -178,7 +182,10 @@ def load(name: str) -> Study:
     for key in file.parameters:
         if key not in everywhere:
             raise InputError(f"{path.name}: parameters.{key} is no parameter of any run.")
-    study = Study(path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries))
+    for page in file.role:
+        if page not in file.reports:
+            raise InputError(f"{path.name}: role.{page} is refused: allowed are its reports {', '.join(file.reports)}.")
+    study = Study(path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries), file.role)
     _check(study, path)
     return study
 

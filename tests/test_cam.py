@@ -15,7 +15,7 @@ import torch
 from small import DATASET, GIVEN, network, settings
 from torch import Tensor, nn
 
-from kdlib import cam, cam_records, eigencam, runs
+from kdlib import cam, eigencam, paths, records, runs
 from kdlib.checkpoints import digest
 from kdlib.config import resolve
 from kdlib.contract import Teacher
@@ -23,9 +23,10 @@ from kdlib.data.digits import bcp, class_means, draw, mixture
 from kdlib.ensembles import Ensemble
 from kdlib.errors import InputError
 from kdlib.execute import check, execute
+from kdlib.keeping import record_of
 from kdlib.models import Network
 from kdlib.report import cam_pages
-from kdlib.table import table
+from kdlib.table import arrays_of, table
 from kdlib.variational.bayesianize import bayesianize
 from kdlib.variational.options import Options
 from kdlib.variational.teacher import Variational
@@ -291,18 +292,18 @@ def test_a_run_holds_maps_and_numbers(made: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_records_keep_the_maps_that_pages_show(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KDLIB_RUNS", str(made))
-    monkeypatch.setattr(cam_records.paths, "RECORDS", tmp_path)
+    monkeypatch.setattr(paths, "RECORDS", tmp_path)
     frame = table()
     frame = frame[frame["run_type"] == "eigencam"].assign(teacher_label=lambda rows: rows["teacher"])
-    (tmp_path / "some").mkdir()
-    for _ in range(2):  # a second time adds nothing
-        cam_records.keep(tmp_path / "some", frame)
-    for _, row in frame.iterrows():
-        stored, kept = (cam_records.arrays_of(pd.Series({**row, "source": s})) for s in ("run", "record"))
-        assert stored is not None and kept is not None and set(stored) == set(kept)
-        for name in kept:
-            np.testing.assert_array_equal(kept[name], stored[name][:20])
-    assert cam_records.arrays_of(pd.Series({"run": "nobody", "source": "record"})) is None
+    kept_rows = [{**record_of(runs.Run(name)), "label": "maps", "teacher_label": "t"} for name in frame["run"]]
+    records.write(records.file_of("some", 0), kept_rows)
+    for name in frame["run"]:
+        stored, kept = arrays_of(name), records.arrays(name)
+        assert stored and set(stored) == set(kept)
+        for array in kept:
+            np.testing.assert_array_equal(kept[array], stored[array][:20])
+    assert record_of(runs.Run(frame["run"].iloc[0]), with_maps=False)["arrays"] is None
+    assert arrays_of("nobody") == {}
     shown = cam_pages.grid(frame.assign(group=frame["teacher"]), "k", "digits", list("0123456789"))
     assert shown is not None and "image/png" in shown.data and "A spread is" in shown.data
 

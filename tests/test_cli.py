@@ -80,6 +80,19 @@ def test_records_are_written(study: str, capsys: pytest.CaptureFixture[str]) -> 
     assert status == 2 and "has no finished run" in said
 
 
+def test_records_come_from_another_store(
+    study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = paths.runs()
+    monkeypatch.setenv("KDLIB_RUNS", str(tmp_path / "empty"))
+    assert "has no finished run" in call(capsys, "records", study)[2]
+    said = f"5 runs in {paths.RECORDS / 'studied'}\n"
+    assert call(capsys, "records", study, "--from", str(there), "--seeds", "0")[:2] == (0, said)
+    assert [path.name for path in (paths.RECORDS / "studied").iterdir()] == ["seed-0.parquet"]
+    status, _, said = call(capsys, "records", study, "--from", str(tmp_path / "nowhere"))
+    assert status == 2 and "nowhere' is refused: it must be the folder of a run store." in said
+
+
 @pytest.mark.parametrize("given", [[], ["fly"], ["run"], ["list", "--fast"], ["plan"]])
 def test_what_is_no_command_shows_the_usage(given: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as refused:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib import paths
+from kdlib import records
 from kdlib.claims import Verdict, paired, paired_relative, seeds_needed
 from kdlib.claims.choice import chosen
 from kdlib.convergence import noise
@@ -257,9 +257,12 @@ def test_noise_comes_from_the_histories() -> None:
     rng = np.random.default_rng(0)
     rows = chosen(FRAME).assign(source="record")
     curves = {name: rng.random(40) for name in rows["run"]}
-    past = [pd.DataFrame({"run": name, "step": range(40), "val_accuracy": curve}) for name, curve in curves.items()]
-    (paths.RECORDS / "some").mkdir(parents=True)
-    pd.concat(past).to_parquet(paths.RECORDS / "some" / "histories.parquet")
+    texts = dict.fromkeys(records.TEXTS, "some") | {"run_type": "student"}
+    past = {
+        name: [{"step": k, "val_accuracy": value} for k, value in enumerate(curve)] for name, curve in curves.items()
+    }
+    kept = [{**texts, "run": name, "history": steps} for name, steps in past.items()]
+    records.write(records.file_of("some", 0), kept)
     found = grid.measured(rows)
     for window in (3, 5, 9, 15):
         expected = [float(noise(curves[name], window)) for name in found["run"]]

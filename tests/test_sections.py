@@ -11,8 +11,9 @@ import pytest
 from kdlib import paths, studies
 from kdlib.claims.inference import mean_interval
 from kdlib.errors import InputError
+from kdlib.keeping import keep
 from kdlib.report.sections import Section, comparison, finding, named, nothing, present, sections, with_interval
-from kdlib.table import keep, table
+from kdlib.table import table
 
 
 def students(**columns: list[object]) -> pd.DataFrame:

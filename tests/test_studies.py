@@ -43,6 +43,13 @@ def test_a_study_is_what_its_file_says(tmp_path: Path) -> None:
     assert [c.seed for c in study.entries[0].configs()] == [0, 1]
 
 
+def test_a_study_says_on_which_pages_it_decides(tmp_path: Path) -> None:
+    assert studies.load(written(tmp_path, TEXT)).role == {}
+    assert studies.load(written(tmp_path, TEXT + "role: {teachers: main}\n")).role == {"teachers": "main"}
+    deciding = [page for name in studies.names() for page in studies.load(name).role]
+    assert len(set(deciding)) == len(deciding), "one study decides on a page"
+
+
 def test_a_student_has_the_teacher_of_its_seed(tmp_path: Path) -> None:
     study = studies.load(written(tmp_path, TEXT))
     distilled = next(entry for entry in study.entries if entry.label == "distilled").configs()
@@ -59,6 +66,8 @@ def test_a_student_has_the_teacher_of_its_seed(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("title: [", "no YAML"),
+        ("title: t\nreports: [bcp]\nrole: {cost: main}", "role.cost is refused: allowed are its reports bcp."),
+        ("title: t\nreports: [bcp]\nrole: {bcp: other}", "role.bcp is refused: input should be 'main'."),
         ("about: no title", "title"),
         (TEXT + "extra: 1", "extra"),
         (TEXT.replace("epochs: 2", "epohcs: 2"), "parameters.epohcs"),

@@ -20,8 +20,9 @@ from kdlib.calibration import calibration_error
 from kdlib.config import SyntheticConfig, effective, resolve
 from kdlib.errors import InputError, NotFinite
 from kdlib.execute import check, execute
+from kdlib.keeping import keep
 from kdlib.options import Supervision
-from kdlib.synthetic import experiment, figures, pages, problem, records, report
+from kdlib.synthetic import experiment, figures, pages, problem, report
 from kdlib.synthetic.experiment import Experiment
 from kdlib.synthetic.gradients import spread
 from kdlib.synthetic.measures import calibration_errors
@@ -263,10 +264,8 @@ def test_softmax_regression_settles_where_theory_says() -> None:
 
 
 def content(name: str) -> tuple[Any, ...]:
-    kept = records.arrays(name)
-    return {key: value.numpy().tobytes() for key, value in kept.items()}, (
-        paths.runs() / name / "metrics.json"
-    ).read_text()
+    kept = report.arrays(name)
+    return {key: value.tobytes() for key, value in kept.items()}, (paths.runs() / name / "metrics.json").read_text()
 
 
 def test_a_killed_run_ends_as_one_that_was_not(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -382,10 +381,10 @@ def test_a_study_its_records_and_its_page(store: Path, tmp_path: Path, monkeypat
     assert len(figures.scaling(outcomes).axes) == len(figures.variance(report.paths(networks.head(1))).axes) == 2
     # records say the same without the store
     monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
-    tables.keep(str(file))
+    keep(str(file))
     monkeypatch.setenv("KDLIB_RUNS", str(tmp_path / "empty"))
     kept = tables.table(str(file))
     assert set(kept["source"]) == {"record"}
     pd.testing.assert_frame_equal(report.outcomes(kept[kept["label"] == "networks"]), outcomes)
     with pytest.raises(InputError, match="neither the store nor a record"):
-        records.arrays("synthetic-none")
+        report.arrays("synthetic-none")

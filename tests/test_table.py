@@ -8,10 +8,11 @@ import shutil
 import pandas as pd
 import pytest
 
-from kdlib import jobs, paths, runs, studies
+from kdlib import jobs, paths, records, runs, studies
 from kdlib.config import RunType, fields
 from kdlib.errors import InputError
-from kdlib.table import histories, keep, labels, recorded, table
+from kdlib.keeping import keep
+from kdlib.table import histories, labels, recorded, table
 
 
 def test_a_row_has_everything_about_its_run(study: str) -> None:
@@ -68,9 +69,7 @@ def test_records_come_back_as_the_runs_were(study: str) -> None:
     before, past = table(study), histories(table(study))
     folder, count = keep(study)
     assert (folder, count) == (paths.RECORDS / "studied", 10)
-    assert sorted(path.name for path in folder.iterdir()) == [
-        "cmi_by_temperature.parquet", "histories.parquet", "provenance.json", "runs.jsonl",
-    ]  # fmt: skip
+    assert sorted(path.name for path in folder.iterdir()) == ["seed-0.parquet", "seed-1.parquet"]
     shutil.rmtree(paths.runs())
     after = table(study)
     assert set(after["source"]) == {"record"}
@@ -80,8 +79,9 @@ def test_records_come_back_as_the_runs_were(study: str) -> None:
     ends = past[past["val_nll"].notna()].drop(columns=["teacher"]).reset_index(drop=True)
     kept = histories(after).drop(columns=["teacher"])
     pd.testing.assert_frame_equal(kept[list(ends)], ends, check_dtype=False)
-    provenance = json.loads((folder / "provenance.json").read_text())
-    assert set(provenance) == set(after["run"]) and all(one["versions"]["torch"] for one in provenance.values())
+    kept_records = {name: one for file in records.files("studied") for name, one in records.read(file).items()}
+    assert set(kept_records) == set(after["run"])
+    assert all(json.loads(one["provenance"])["versions"]["torch"] for one in kept_records.values())
 
 
 def test_one_row_where_a_run_and_its_record_exist(study: str) -> None:
@@ -103,10 +103,9 @@ def test_keeping_again_changes_nothing_and_forgets_nothing(study: str) -> None:
     for name in list(table(study)["run"])[::2]:
         shutil.rmtree(runs.Run(name).path)
     assert keep(study) == (folder, 10)
-    assert {path: path.read_bytes() for path in folder.iterdir() if path.suffix != ".parquet"} == {
-        path: data for path, data in files.items() if path.suffix != ".parquet"
-    }
-    kept = pd.read_parquet(folder / "histories.parquet")
+    assert {path: path.read_bytes() for path in folder.iterdir()} == files
+    frame = table(study)
+    kept = histories(frame)
     assert kept["run"].nunique() == 8 and not kept.duplicated(["run", "step"]).any()
     shutil.rmtree(paths.runs())
     with pytest.raises(InputError, match="has no finished run"):
@@ -115,10 +114,10 @@ def test_keeping_again_changes_nothing_and_forgets_nothing(study: str) -> None:
 
 def test_records_hold_nothing_of_the_machine_s_places(study: str) -> None:
     folder, _ = keep(study)
-    for path in folder.glob("*.json*"):
-        assert str(paths.ROOT) not in path.read_text() and str(paths.runs()) not in path.read_text()
-    assert not any({"data_root", "source", "retrain"} & set(json.loads(line)) for line in
-                   (folder / "runs.jsonl").read_text().splitlines())  # fmt: skip
+    for path in folder.iterdir():
+        held = repr(records.read(path))
+        assert str(paths.ROOT) not in held and str(paths.runs()) not in held
+        assert not any({"data_root", "source", "retrain"} & set(row) for row in records.rows(path))
     assert {row["source"] for row in recorded("studied").values()} == {"record"}
 
 

@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.cam_records import Arrays, arrays_of
 from kdlib.claims import CLAIMS, Verdict, judge
 from kdlib.claims.inference import Effect, gains
 from kdlib.plots.cam import map_grid
 from kdlib.plots.style import axis_of, name_of
+from kdlib.records import Arrays
 from kdlib.report.pages import caption
 from kdlib.report.sections import Section, named, with_interval
 from kdlib.report.words import markdown, table_of
 from kdlib.runs import Run
-from kdlib.table import table
+from kdlib.table import arrays_of, table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -59,11 +59,11 @@ def grid(rows: pd.DataFrame, key: str, where: str, classes: Sequence[str], by: s
     """
     rank = {kind: k for k, kind in enumerate(FIRST)}
     ordered = rows.assign(rank=rows["teacher"].map(rank).fillna(len(rank))).sort_values(["rank", "seed"], kind="stable")
-    found = [(str(row[by]), arrays_of(row)) for _, row in ordered.drop_duplicates(by).iterrows()]
+    found = [(str(row[by]), arrays_of(str(row["run"]))) for _, row in ordered.drop_duplicates(by).iterrows()]
     columns: dict[str, NDArray[np.float64]] = {}
     first: Arrays | None = None
     for label, arrays in found:
-        if arrays is None or (first is not None and (arrays["index"][:IMAGES] != first["index"][:IMAGES]).any()):
+        if not arrays or (first is not None and (arrays["index"][:IMAGES] != first["index"][:IMAGES]).any()):
             continue
         if first is None and "pixels" in arrays:
             columns["class pixels"] = arrays["pixels"][:IMAGES].astype(np.float64)

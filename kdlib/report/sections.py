@@ -18,7 +18,7 @@ from kdlib.notebook import given_names
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report import noise
 from kdlib.report.words import markdown, raw, table_of
-from kdlib.table import found, labels, table
+from kdlib.table import found, labels, recorded, table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -134,7 +134,7 @@ def sections(report: str, run_type: RunType | str, only: str = "", chosen: str =
             for run, about in labels(study).items()
             if run.startswith(f"{run_type}-") and not about["label"].startswith(others)
         }
-        frame = found(wanted)
+        frame = found(wanted, recorded(study.folder_name))
         if len(frame):
             missing = len(wanted) - len(frame)
             out.append(Section(study.name, study.title, study.about, frame, missing))

@@ -20,7 +20,7 @@ from kdlib.report import bcp_tables, cam_pages, cmi_gain, fewshot, framework_gai
 from kdlib.report.sections import Section
 from kdlib.report.verdict_tables import differences
 from kdlib.synthetic import report as synthetic
-from kdlib.table import found, labels
+from kdlib.table import found, labels, recorded
 
 PAGE = "claims"
 MIXTURE = "gaussian_mixture"
@@ -122,7 +122,7 @@ def columns(only: str = "") -> list[Column]:
         if PAGE not in study.reports or (study.scratch and not only):
             continue
         wanted = labels(study)
-        frame = found(wanted)
+        frame = found(wanted, recorded(study.folder_name))
         part = Section(study.name, study.title, study.about, frame, len(wanted) - len(frame))
         judged = datasets(frame) if len(frame) else []
         out += [Column(part, each, len(judged) == 1, answers(rows, each)) for each, rows in judged]

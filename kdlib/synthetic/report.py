@@ -9,14 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kdlib import records
 from kdlib.claims import CLAIMS, judge
 from kdlib.claims.inference import Effect, mean_interval, paired, paired_relative
 from kdlib.config import RunType, fields
+from kdlib.errors import InputError
 from kdlib.plots.style import name_of
 from kdlib.report.words import markdown
 from kdlib.synthetic.measures import EXACT, GRADIENTS, QUALITY
 from kdlib.synthetic.problem import levels
-from kdlib.synthetic.records import arrays
+from kdlib.table import arrays_of
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
@@ -26,6 +28,18 @@ VARYING = ("learning_rate", "device", "threads", "retrain")
 
 PUBLISHED_RATE = 5e-4
 """The learning rate of the published experiment: claims are judged at the one nearest to it."""
+
+
+def arrays(name: str) -> records.Arrays:
+    """Return the arrays of a run, from the store or from records.
+
+    Raises:
+        InputError: neither has it.
+    """
+    found = arrays_of(name)
+    if not found:
+        raise InputError(f"run = {name!r} is refused: neither the store nor a record has its arrays.")
+    return found
 
 
 def _levels(run: Mapping[Any, Any]) -> Iterator[tuple[int, str, float, int, int]]:
@@ -48,7 +62,7 @@ def paths(frame: pd.DataFrame) -> pd.DataFrame:
     """
     parts = []
     for run in frame.to_dict("records"):
-        kept = {name: value.numpy() for name, value in arrays(str(run["run"])).items()}
+        kept = arrays(str(run["run"]))
         for place, name, share, number, seed in _levels(run):
             measured = {key: kept[key][place, number] for key in (*QUALITY, *GRADIENTS, *EXACT) if key in kept}
             about = {"run": run["run"], "learning_rate": run["learning_rate"], "supervision": name}
@@ -70,7 +84,7 @@ def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     share = walked["step"] / walked.groupby("run")["step"].transform("max")
     late = walked[share > 1 / 2].groupby(keys, as_index=False)[[*GRADIENTS, "label_variance"]].mean()
     for run in frame.to_dict("records"):
-        kept = {name: value.numpy() for name, value in arrays(str(run["run"])).items()}
+        kept = arrays(str(run["run"]))
         for place, name, noise, number, seed in _levels(run):
             about = {key: run[key] for key in ("run", "learning_rate", "momentum", "classes", "dimensions", "steps")}
             one = {**about, "supervision": name, "noise_share": noise, "seed": seed}
