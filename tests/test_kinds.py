@@ -393,6 +393,20 @@ def test_mcmi_without_weight_is_fine_tuning(made: dict[str, Run], centroids: str
     assert small.content(some)[0] != small.content(plain)[0]
 
 
+@pytest.mark.parametrize("precision", list(Precision))
+def test_so_it_is_with_views_and_batch_norms(made: dict[str, Run], precision: Precision) -> None:
+    """The centroids' pass moves no running statistic and no view, in either precision."""
+    parent = made["augmentation_averaged"].record["parents"]["parent"]
+    photos = config_of(Run(parent))
+    given = {"parent": parent, "dataset": photos.dataset, "image_size": photos.image_size, "architecture": None}
+    given |= {"batch_size": 16, "epochs": 2, "precision": precision}
+    plain = execute(small.teacher(kind="fine_tuned", **given))
+    none, some = (execute(small.teacher(kind="mcmi", cmi_weight=weight, **given)) for weight in (0.0, 0.2))
+    assert config_of(plain).augmentation is not Augmentation.NONE
+    assert small.content(none)[:2] == small.content(plain)[:2]
+    assert small.content(some)[0] != small.content(plain)[0]
+
+
 def test_fine_tuning_raises_cmi(made: dict[str, Run]) -> None:
     """On validation images, above its parent's and above that of as many steps on cross-entropy alone."""
     parent = made["deterministic"]

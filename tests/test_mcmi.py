@@ -124,6 +124,23 @@ def test_loss_is_cross_entropy_minus_weighted_cmi(mode: Centroids) -> None:
     assert float(cmi.detach()) == pytest.approx(measured(objective.network, images, labels), rel=1e-5)
 
 
+@pytest.mark.parametrize("mode", list(Centroids))
+def test_without_weight_loss_and_gradient_are_those_of_cross_entropy(mode: Centroids) -> None:
+    """Bit for bit, also where the logits are so far apart that probabilities and centroids underflow."""
+    images, labels = blobs(60, 1)
+    network = mlp()
+    objective = MCMIObjective(network, 0.0, [(images, labels)], CLASSES, mode)
+    for scale in (1.0, 1e4):
+        seen = scale * images
+        objective.refresh()
+        objective.train()
+        gradients = []
+        for loss in (objective(batch(seen, labels)), F.cross_entropy(network(seen), labels)):
+            gradients.append([float(loss.detach()), *torch.autograd.grad(loss, list(network.parameters()))])
+        assert gradients[0][0] == gradients[1][0]
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(gradients[0][1:], gradients[1][1:], strict=True))
+
+
 def test_training_raises_cmi_on_held_out_data() -> None:
     """From one parent, the same steps end with more CMI at λ = 0.25 than at λ = 0, and with less at −0.25."""
     images, labels = blobs(300, 1)

@@ -81,6 +81,8 @@ def luminance(color: str) -> float:
 def test_marks_can_be_told_apart() -> None:
     assert len({mark.color for mark in MARKS.values()}) == len({m.marker for m in MARKS.values()}) == len(MARKS)
     assert len({mark.hatch for mark in MARKS.values()}) == len(MARKS)
+    colors = [np.array(to_rgb(mark.color)) for mark in MARKS.values()]
+    assert min(np.linalg.norm(a - b) for i, a in enumerate(colors) for b in colors[:i]) > 0.2
     for mark in MARKS.values():
         assert 1.05 / (luminance(mark.color) + 0.05) > 2.5  # against white
     grey = sorted(luminance(MARKS[k].color) ** (1 / 2.2) for k in ("deterministic", "mcmi", "variational", "ensemble"))
@@ -92,12 +94,14 @@ def test_labels_keep_the_marks_of_their_kinds() -> None:
     assert got["deterministic"] == MARKS["deterministic"] and got["laplace"] == MARKS["laplace"]
     assert len({mark.color for mark in got.values()}) == 4
     assert marks_of(["laplace_full"])["laplace_full"] == MARKS["laplace"]
+    assert marks_of(["ensemble_of_2"])["ensemble_of_2"] == MARKS["ensemble"]
     light = [luminance(mark.color) for mark in marks_of([1, 2, 4, 8]).values()]
     assert light == sorted(light)
 
 
 def test_names_and_units() -> None:
     assert name_of("exact_bcp") == "exact BCP" and name_of("dkd") == "DKD"
+    assert name_of("fine_tuned") == "fine tuned" and name_of("ensemble_of_2") == "ensemble of 2"
     assert axis_of("test_accuracy") == ("test accuracy (%)", 100)
     assert axis_of("val_nll") == ("validation NLL (nats)", 1)
     with pytest.raises(InputError, match="unit"):

@@ -55,7 +55,7 @@ MARKS: dict[str, Mark] = {
     "variational": Mark("#dd6100", "s", _DASH, "\\\\"),
     "laplace": Mark("#12ab8c", "D", _DASHDOT, "xx"),
     "mcmi": Mark("#b01e63", "*", "-", "--"),
-    "fine_tuned": Mark("#e08aa8", "d", _DASH, "..."),
+    "fine_tuned": Mark("#e8615a", "d", _DASH, "..."),
     "ensemble": Mark("#56a8dc", "P", "-", "++"),
     "temperature_scaled": Mark("#7b52ab", "X", _DOT, "||"),
     "label_smoothing": Mark("#8a5a00", "h", _DASHDOTDOT, "oo"),
