@@ -9,7 +9,7 @@ export PYTHON STUDY
 
 SECONDS ?= 700
 GPU_PYTHON ?= python3
-GPU_STUDY ?= cifar100
+GPU_STUDY ?= cifar100-paper
 GPU_MIB ?= 112
 override GPU_SECONDS := $(value SECONDS)
 override GPU_PYTHON := $(value GPU_PYTHON)

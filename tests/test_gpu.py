@@ -70,7 +70,7 @@ def test_runs_come_seed_by_seed_after_their_parents(tmp_path: Path, store: Path)
 
 
 def test_the_papers_pair_is_in_the_study() -> None:
-    planned = gpu.chosen(studies.load("cifar100"), "resnet56", "resnet20")
+    planned = gpu.chosen(studies.load("cifar100-paper"), "resnet56", "resnet20")
     first = [p for p in planned if p.config.seed == 0]
     assert [p.config.architecture for p in first] == ["resnet56", "resnet20", "resnet56", *["resnet20"] * 4]
     assert [p.config.fraction for p in first if p.config.architecture == "resnet20"] == [0.05, 0.05, 1, 1, 1]
