@@ -95,7 +95,7 @@ FRAMEWORK_WEIGHTS_ON_DIGITS: dict[str, float] = {
     "fitnet": 1.0, "at": 10.0, "pkt": 3000.0, "sp": 1.0, "cc": 0.02, "rkd": 0.2, "vid": 5.0, "crd": 0.02, "dkd": 1.0,
     "reviewkd": 5.0, "hsakd": 5.0,
 }  # fmt: skip
-"""By the mean validation accuracy of the deterministic teacher's students on seeds 900 to 902: the published weights are
+"""By the mean validation accuracy of the deterministic teacher's students, seeds 900 to 902: the published weights are
 for maps of 8 to 32 pixels a side, these have 2 to 8."""
 
 SMALL_RATE = 0.01
