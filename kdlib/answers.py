@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from kdlib.augment import view
+from kdlib.augment import PAD, view
 from kdlib.checkpoints import read_tensors, write_json, write_tensors
 from kdlib.config import Augmentation
 from kdlib.contract import Teacher, combine, in_batches
@@ -53,6 +53,7 @@ class Answers:
     seed: int
     folder: Path | None
     samples: int = 1
+    pad: int = PAD
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     _pass: int = -1
     _kept: Tensor | None = None
@@ -116,7 +117,9 @@ class Answers:
                 torch.manual_seed(stream(self.seed, number, sample))
                 for drawn, rows in in_batches(self.teacher, self.rows, self.seed, number, sample):
                     pixels = self.split.pixels[rows].to(hardware.torch_device)
-                    seen = to_float(view(pixels, self.augmentation, self.seed, number, rows.to(pixels.device)))
+                    seen = to_float(
+                        view(pixels, self.augmentation, self.seed, number, rows.to(pixels.device), self.pad)
+                    )
                     out.append(halved(drawn.outputs(seen, 1)).cpu())
         finally:
             self.teacher.hardware = own

@@ -13,41 +13,46 @@ PAD = 4
 """How far, in pixels, a crop may move an image up, down, left or right."""
 
 
-def offsets(seed: int, epoch: int, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each image's crop offsets, down and across (int64, 0 to 8 pixels), and whether it is flipped (bool).
+def pad_of(dataset: str, side: int) -> int:
+    """Return how far a crop may move the images of a dataset: 4 pixels, of CIFAR reduced to `side` as large a share."""
+    return max(1, PAD * side // 32) if dataset.startswith("cifar") else PAD
 
-    `index` `(n,)` are the images' rows in the training split; all three are `(n,)`, on its device. An offset of 4
-    is the centre; every offset has probability 1/9 (to one part in 10⁵), a flip 1/2.
+
+def offsets(seed: int, epoch: int, index: Tensor, pad: int = PAD) -> tuple[Tensor, Tensor, Tensor]:
+    """Return each image's crop offsets, down and across (int64, 0 to 2 `pad`), and whether it is flipped (bool).
+
+    `index` `(n,)` are the images' rows in the training split; all three are `(n,)`, on its device. An offset of `pad`
+    is the centre; each of the 2 `pad` + 1 is as probable (to one part in 10⁵), a flip has probability 1/2.
     """
     bits = random_bits(index, seed, epoch)
-    down, across = (((part & 0xFFFFF) * (2 * PAD + 1)) >> 20 for part in (bits, bits >> 20))
+    down, across = (((part & 0xFFFFF) * (2 * pad + 1)) >> 20 for part in (bits, bits >> 20))
     return down, across, bits < 0
 
 
-def view(images: Tensor, augmentation: Augmentation, seed: int, epoch: int, index: Tensor) -> Tensor:
-    """Return the view of each image in this epoch: padded by 4, cropped back to its size, perhaps flipped.
+def view(images: Tensor, augmentation: Augmentation, seed: int, epoch: int, index: Tensor, pad: int = PAD) -> Tensor:
+    """Return the view of each image in this epoch: padded by `pad`, cropped back to its size, perhaps flipped.
 
     `images` `(n, channels, height, width)` of any dtype (uint8 pixels, converted afterwards, cost a quarter), `index`
     `(n,)` their rows in the training split. Returns new images of the same shape, dtype and memory format; with
     `Augmentation.NONE` the images themselves.
 
-    Raises: InputError for images too small to reflect, of 4 pixels or fewer.
+    Raises: InputError for images too small to reflect, of `pad` pixels or fewer.
     """
     augmentation = Augmentation(augmentation)
     if augmentation is Augmentation.NONE:
         return images
     n, channels, height, width = images.shape
     reflect = augmentation is Augmentation.REFLECT_CROP_FLIP
-    if reflect and min(height, width) <= PAD:
+    if reflect and min(height, width) <= pad:
         raise InputError(
-            f"augmentation is {augmentation}, but it needs images of more than {PAD} pixels a side, not "
+            f"augmentation is {augmentation}, but it needs images of more than {pad} pixels a side, not "
             f"{height}×{width}."
         )
     # Padding, crop and flip are one lookup: the row and the column that each pixel of the view comes from.
-    down, across, flip = (part.to(images.device)[:, None] for part in offsets(seed, epoch, index))
+    down, across, flip = (part.to(images.device)[:, None] for part in offsets(seed, epoch, index, pad))
     column = torch.arange(width, device=images.device)
-    rows = torch.arange(height, device=images.device) + down - PAD
-    columns = torch.where(flip, width - 1 - column, column) + across - PAD
+    rows = torch.arange(height, device=images.device) + down - pad
+    columns = torch.where(flip, width - 1 - column, column) + across - pad
     inside = _reflected if reflect else _clamped
     inside_rows, inside_columns = inside(rows, height), inside(columns, width)
     source = (inside_rows[:, :, None] * width + inside_columns[:, None, :]).flatten(1)

@@ -49,6 +49,8 @@ __all__ = [
 SCHEMAS: dict[RunType, type[Config]] = {
     c.run_type: c for c in (TeacherConfig, StudentConfig, MeasureConfig, EigencamConfig, SyntheticConfig)
 }
+FULL_SIZE = 32
+"""The pixels a side of CIFAR's images as published: the same as none."""
 MEASURE: Literal["measure"] = "measure"
 
 
@@ -126,7 +128,7 @@ def _normalised(config: Config) -> Config:
         return config.model_copy(update=sets.normalised(config))
     idle: set[str] = set()
     changed: dict[str, Any] = {}
-    if not config.dataset.startswith("folder:"):
+    if config.dataset.startswith("digits") or (config.dataset.startswith("cifar") and config.image_size == FULL_SIZE):
         idle.add("image_size")
     if isinstance(config, TrainingConfig):
         changed["lr_decay_epochs"] = _numbers("lr_decay_epochs", config.lr_decay_epochs or "")

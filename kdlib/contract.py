@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlib import kinds, models
-from kdlib.augment import view
+from kdlib.augment import pad_of, view
 from kdlib.config import Augmentation, TrainingConfig
 from kdlib.data import Dataset, Split
 from kdlib.data.dataset import to_float
@@ -193,9 +193,10 @@ class Images:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows, device = plan_steps(self.config, self.dataset).rows, self.hardware.torch_device
+        pad = pad_of(self.config.dataset, self.dataset.shape[-1])
         for part in torch.split(rows, self.batch_size):
             pixels = self.dataset.train.pixels[part].to(device)
-            images = to_float(view(pixels, self.augmentation, self.config.seed, 0, part.to(device)))
+            images = to_float(view(pixels, self.augmentation, self.config.seed, 0, part.to(device), pad))
             yield self.hardware.layout(images), self.dataset.train.labels[part].to(device)
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from kdlib import frameworks, runs, training
 from kdlib.answers import Answers
+from kdlib.augment import pad_of
 from kdlib.config import Augmentation, Framework, StudentConfig
 from kdlib.contract import PARTS, Making, Teacher
 from kdlib.data import Dataset, resolve_classes
@@ -73,6 +74,7 @@ def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None
         teacher, dataset.train, plan_steps(config, dataset).rows, dataset.fingerprint,
         config.augmentation or Augmentation.NONE, seed,
         folder=run.path / "answers" if run is not None else None, samples=config.samples, device=hardware.torch_device,
+        pad=pad_of(config.dataset, dataset.shape[-1]),
     )  # fmt: skip
     return lambda batch: answers.probs(batch, temperature)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from kdlib.augment import view
+from kdlib.augment import pad_of, view
 from kdlib.config import Augmentation, TeacherConfig, TeacherKind
 from kdlib.contract import Made, Making, Teacher, check_tensors
 
@@ -32,13 +32,13 @@ class AugmentationAveraged(Teacher):
     All images are cropped and flipped alike within a view, so an image's answer does not depend on its batch.
     """
 
-    def __init__(self, parent: Teacher, views: int, augmentation: Augmentation, seed: int, name: str) -> None:
+    def __init__(self, parent: Teacher, views: int, augmentation: Augmentation, seed: int, pad: int, name: str) -> None:
         super().__init__(parent.network, parent.hardware, name)
-        self.parent, self.views, self.augmentation, self.seed = parent, views, augmentation, seed
+        self.parent, self.views, self.augmentation, self.seed, self.pad = parent, views, augmentation, seed, pad
 
     def _outputs(self, x: Tensor, samples: int) -> Tensor:
         index = torch.zeros(len(x), dtype=torch.long, device=x.device)
-        seen = [view(x, self.augmentation, self.seed, FIRST_PASS + k, index) for k in range(self.views - 1)]
+        seen = [view(x, self.augmentation, self.seed, FIRST_PASS + k, index, self.pad) for k in range(self.views - 1)]
         return torch.cat([self.parent._outputs(images, 1) for images in (x, *seen)])
 
 
@@ -55,6 +55,7 @@ def restore(making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
     if config.kind is TeacherKind.ENSEMBLE:
         return Ensemble(making.parents, making.name)
     (parent,) = making.parents
+    pad = pad_of(config.dataset, making.shape[-1])
     return AugmentationAveraged(
-        parent, config.views, config.augmentation or Augmentation.NONE, config.seed, making.name
+        parent, config.views, config.augmentation or Augmentation.NONE, config.seed, pad, making.name
     )

@@ -53,7 +53,7 @@ class Config(BaseModel):
 
     dataset: str = parameter("digits", "digits, digits:<size>, cifar10, cifar100, cifar10h or folder:<path>")
     data_root: str | None = parameter(None, "folder of raw datasets, only read", hashed=False, kind="path")
-    image_size: int | None = parameter(None, "pixels a side, for folder:<path>", ge=8, le=1024)
+    image_size: int | None = parameter(None, "pixels a side, for folder:<path>; of CIFAR 32, 16 or 8", ge=8, le=1024)
     seed: Seed = parameter(0, "seed of initial weights and batch order")
     eval_samples: int | None = parameter(
         None, "samples for the metrics; None: the kind's own", hashed=False, ge=1, le=1000

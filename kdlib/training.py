@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib import checkpoints, progress
-from kdlib.augment import view
+from kdlib.augment import pad_of, view
 from kdlib.config import Augmentation, TrainingConfig
 from kdlib.data import Dataset, Split
 from kdlib.data.dataset import to_float
@@ -104,6 +104,7 @@ class _Batches:
         self.split = split.to(hardware.torch_device) if split.pixels.nbytes <= RESIDENT else split
         self.augmentation = config.augmentation or Augmentation.NONE
         self.seed = config.seed if config.augmentation_seed is None else config.augmentation_seed
+        self.pad = pad_of(config.dataset, split.pixels.shape[-1])
         self.ahead = AHEAD.get(hardware.torch_device.type, 1)
         self.order, self.number, self.block = steps.rows, -1, -1
 
@@ -125,7 +126,7 @@ class _Batches:
         device, index = self.hardware.torch_device, order[: self.ahead * self.steps.batch_size]
         pixels, self.labels = self.split.pixels[index].to(device), self.split.labels[index].to(device)
         self.index = index.to(device)
-        self.views = view(pixels, self.augmentation, self.seed, self.number, self.index)
+        self.views = view(pixels, self.augmentation, self.seed, self.number, self.index, self.pad)
 
 
 class _Loop:

@@ -7,7 +7,7 @@ import torch
 import torchvision.transforms.functional as F
 from torch import Tensor
 
-from kdlib.augment import PAD, Augmentation, offsets, view
+from kdlib.augment import PAD, Augmentation, offsets, pad_of, view
 from kdlib.data.hashing import splitmix64, splitmix64_int
 from kdlib.errors import InputError
 
@@ -111,3 +111,16 @@ def test_small_images_are_refused_or_padded() -> None:
     down, across, _ = offsets(0, 0, index)
     kept = (3 - (down - PAD).abs()).clamp_min(0) * (3 - (across - PAD).abs()).clamp_min(0)
     assert torch.equal(view(tiny, Augmentation.ZERO_CROP_FLIP, 0, 0, index).sum((1, 2, 3)), kept.float())
+
+
+def test_crops_of_reduced_photographs_move_as_large_a_share() -> None:
+    assert [pad_of("cifar10", side) for side in (32, 16, 8)] == [4, 2, 1]
+    assert pad_of("folder:/images", 16) == 4
+    index = torch.arange(2000)
+    for pad in (1, 2):
+        down, across, _ = offsets(0, 0, index, pad)
+        assert sorted(set(down.tolist())) == sorted(set(across.tolist())) == list(range(2 * pad + 1))
+    images = torch.arange(2000.0)[:, None, None, None] + torch.zeros(2000, 1, 16, 16)
+    moved = view(images + 1, Augmentation.ZERO_CROP_FLIP, 0, 0, index, 2)
+    assert int((moved == 0).any(-1).sum(-1).max()) == 16  # columns of zeros reach over all rows
+    assert int((moved == 0).all(-1).sum(-1).max()) == 2  # at most two rows of them

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from kdlib.data.dataset import Dataset
 from kdlib.data.subsets import SPLIT_SEED, partition
 from kdlib.errors import InputError
 
+SIDES = (32, 16, 8)
+"""Pixels a side: as published, and reduced; below 8 the last of three stages would look at a single position."""
 SHAPE = (3, 32, 32)
 COUNTS = (45_000, 5_000, 10_000)
 BYTES = sum(COUNTS) * (3 * 32 * 32 + 8)
@@ -72,11 +75,52 @@ CIFAR = {
 }
 
 
-def load(name: str, root: Path) -> Dataset:
+def fingerprint(name: str, side: int = 32) -> str:
+    """Return the fingerprint of `cifar10` or `cifar100` at a size: a reduced one follows from that of the full size."""
+    full = CIFAR[name].fingerprint
+    return full if side == SIDES[0] else hashlib.sha256(f"{full}/area/{side}".encode()).hexdigest()[:16]
+
+
+def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return images, uint8 `(n, 3, 32, 32)`, as uint8 `(n, 3, side, side)`: the mean of each block, half rounded up."""
+    n, channels, full, _ = pixels.shape
+    block = full // side
+    sums = pixels.reshape(n, channels, side, block, side, block).sum((3, 5), dtype=np.uint32)
+    return ((sums + block * block // 2) // (block * block)).astype(np.uint8)
+
+
+def _reduce(folder: Path, name: str, root: Path, side: int) -> cache.Meta:
+    """Write the cache of a reduced size: the rows and splits of the full size."""
+    full = load(name, root)
+    total, squares = np.zeros(3), np.zeros(3)
+    splits = (full.train, full.val, full.test)
+    with (folder / cache.PIXELS).open("wb") as file:
+        for split in splits:
+            for rows in torch.split(torch.arange(len(split)), 5_000):
+                small = reduced(split.pixels[rows].numpy(), side)
+                file.write(small.tobytes())
+                if split is full.train:
+                    used = small.astype(np.float64) / 255
+                    total, squares = total + used.sum((0, 2, 3)), squares + np.square(used).sum((0, 2, 3))
+    cache.write_labels(folder, torch.cat([split.labels for split in splits]).numpy().astype("<i8"))
+    pixels = len(full.train) * side * side
+    mean = total / pixels
+    means, stds = (tuple(round(float(v), 6) for v in vs) for vs in (mean, np.sqrt(squares / pixels - mean**2)))
+    counts = (len(full.train), len(full.val), len(full.test))
+    return cache.Meta(fingerprint(name, side), full.classes, (3, side, side), counts, means, stds)
+
+
+def load(name: str, root: Path, side: int = 32) -> Dataset:
     """Load `cifar10` or `cifar100`, built once from the data root or a download.
+
+    At fewer than 32 pixels a side each is the mean of a block of the full size; mean and sd are those of the reduced
+    training images.
 
     Raises: InputError when the images are in neither, or are not the published ones.
     """
+    if side != SIDES[0]:
+        needed = BYTES // (SIDES[0] // side) ** 2
+        return cache.load(name, fingerprint(name, side), needed, partial(_reduce, name=name, root=root, side=side))
 
     def build(folder: Path) -> cache.Meta:
         images, labels, test_images, test_labels = read(name, root)

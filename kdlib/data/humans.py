@@ -77,10 +77,10 @@ def with_humans(dataset: Dataset, root: Path) -> Dataset:
     return replace(dataset, test=replace(dataset.test, bcp=probs), bcp_source=BCPSource.HUMAN)
 
 
-def load(root: Path) -> Dataset:
+def load(root: Path, side: int = 32) -> Dataset:
     """Load `cifar10h`: CIFAR-10's test images and the people's answers, 7,000 to train, 1,000, and 2,000 to test on."""
     probs = human_probs(root)
-    images = cifar.load("cifar10", root)
+    images = cifar.load("cifar10", root, side)
     labels = images.test.labels
     check_rows(probs, labels)
     val, test, train = partition(labels, (0.1, 0.2))
@@ -94,14 +94,15 @@ def load(root: Path) -> Dataset:
         val=val_split,
         test=test_split,
         bcp_source=BCPSource.HUMAN,
-        fingerprint=fingerprint(root),
+        fingerprint=fingerprint(root, side),
     )
 
 
-def fingerprint(root: Path) -> str:
-    """Return the fingerprint of `cifar10h`: that of the images, the split and the people's answers."""
-    if not available(root):
-        return PUBLISHED
-    digest = hashlib.sha256(f"cifar10h/{cifar.CIFAR['cifar10'].fingerprint}/{SPLIT_SEED}".encode())
-    digest.update(human_probs(root).numpy().astype("<f4").tobytes())
-    return digest.hexdigest()[:16]
+def fingerprint(root: Path, side: int = 32) -> str:
+    """Return the fingerprint of `cifar10h`: that of the images, the split and the people's answers, and of the size."""
+    full = PUBLISHED
+    if available(root):
+        digest = hashlib.sha256(f"cifar10h/{cifar.fingerprint('cifar10')}/{SPLIT_SEED}".encode())
+        digest.update(human_probs(root).numpy().astype("<f4").tobytes())
+        full = digest.hexdigest()[:16]
+    return full if side == cifar.SIDES[0] else hashlib.sha256(f"{full}/area/{side}".encode()).hexdigest()[:16]
