@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from kdlib import records
 from kdlib.claims import CLAIMS, Effect, Judgement, judge, paired
+from kdlib.claims.choice import entering
 from kdlib.errors import InputError
 from kdlib.report.bcp_errors import tempered
 from kdlib.runs import Run
@@ -142,6 +143,7 @@ def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
     Args:
         frame: a study's rows on one dataset.
     """
+    frame = entering(frame)
     plain = frame[(frame["run_type"] == "teacher") & (frame["teacher"] == KINDS[0])]
     found = None
     if len(plain):

@@ -36,7 +36,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 STUDY = """
 title: Studied
 about: A small study of one epoch.
-parameters: {dataset: "digits:tiny", architecture: cnn4, epochs: 1, threads: 1, seed: [0, 1]}
+parameters: {dataset: "digits:tiny", architecture: cnn4, epochs: 1, threads: 1, seed: [0, 1], optimizer: adam,
+             learning_rate: 1.0e-3, weight_decay: 0, schedule: constant, kd_weight: 1, student_temperature: 1}
 reports: [teachers, distillation]
 teachers:
   plain: {kind: deterministic}

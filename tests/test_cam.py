@@ -324,7 +324,7 @@ def test_the_claim_is_paired_over_seeds() -> None:
 
 def test_what_is_refused_before_any_work(store: Path) -> None:
     for given, says in (
-        ({"stage": 4}, "stage = 4 is refused: cnn16 has 3 stages."),
+        ({"stage": 4}, "stage = 4 is refused: cnn32 has 3 stages."),
         ({"stage": 0}, "stage = 0 is refused"),
         ({"images": 0}, "images = 0 is refused"),
         ({"parent": "nobody"}, "parent = 'nobody' is refused"),

@@ -256,7 +256,7 @@ def test_a_guard_errs_as_rarely_as_stated(n: int) -> None:
 
 
 def test_a_family_has_one_answer() -> None:
-    yes, no, unclear, absent = Verdict
+    yes, no, unclear, _, absent = Verdict
     assert claims.overall([yes, yes]) is yes
     assert claims.overall([yes, no]) is no
     assert claims.overall([yes, unclear]) is claims.overall([yes, absent]) is unclear

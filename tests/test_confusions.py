@@ -23,7 +23,8 @@ from kdlib.table import table
 
 STUDY = """
 title: Zero
-parameters: {dataset: "digits:tiny", architecture: cnn4, epochs: 1, threads: 1, seed: [0, 1]}
+parameters: {dataset: "digits:tiny", architecture: cnn4, epochs: 1, threads: 1, seed: [0, 1], optimizer: adam,
+             learning_rate: 1.0e-3, weight_decay: 0, schedule: constant}
 reports: [zeroshot]
 students:
   floor: {teacher: one_hot}

@@ -163,6 +163,7 @@ def test_where_nobody_knows_the_bcps_a_claim_is_not_measurable() -> None:
 def test_a_study_from_file_to_page(study: str, tmp_path: Path) -> None:
     file = tmp_path / "studied.yaml"
     file.write_text(Path(study).read_text().replace("reports: [teachers, distillation]", "reports: [claims]"))
+    file.write_text(file.read_text().replace("plain", "deterministic"))  # the label that claims compare
     assert verdicts.columns(study) == [], "a study that does not list the page"
     (column,) = verdicts.columns(str(file))
     assert (column.name, column.dataset, column.part.missing) == ("Studied", "digits:tiny", 0)

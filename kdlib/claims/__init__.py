@@ -75,6 +75,8 @@ class Verdict(StrEnum):
     """The effect, if any, is smaller than what would matter."""
     INCONCLUSIVE = "inconclusive"
     """Too few seeds to say either."""
+    UNFINISHED = "not yet"
+    """Not all of the seeds that the study has planned are there: nothing is judged before the last."""
     NOT_RUN = "not run"
     """No run measures it on this dataset."""
 

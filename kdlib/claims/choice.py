@@ -24,6 +24,32 @@ TRAINING = tuple(
 """How a student is trained: what must be equal in students that are compared."""
 
 
+LABELS = ("one_hot", "exact_bcp", "deterministic", "variational", "laplace", "mcmi", "temperature_scaled",
+          "temperature_scaled_mcmi")  # fmt: skip
+"""The labels of a study that claims compare; teachers of other labels, whatever their kind, enter no verdict."""
+CONTROL = "fine_tuned"
+"""The label of MCMI's own control: what MCMI gains over it is due to the CMI term."""
+
+
+def entering(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows that enter verdicts: those of the labels that claims compare, so one label a kind."""
+    return rows[rows["teacher_label"].isin(LABELS)] if "teacher_label" in rows else rows
+
+
+def against_control(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows as claims read them with MCMI's control in place of the deterministic teacher.
+
+    A measure of them is then MCMI minus the same fine-tuning without CMI; empty where a study has no such teacher.
+    """
+    control = rows["teacher_label"] == CONTROL
+    if not control.any():
+        return rows.iloc[:0]
+    names = {"teacher": "deterministic", "teacher_label": "deterministic", "label": "deterministic"}
+    own = rows[control]
+    stand_in = own.assign(**{name: own[name].replace(CONTROL, new) for name, new in names.items() if name in own})
+    return pd.concat([rows[rows["teacher_label"].isin(("one_hot", "exact_bcp", "mcmi"))], stand_in])
+
+
 def texts(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
     """Write what each row has in some columns, so that rows can be told apart by it; a missing column says nothing."""
     values = rows.reindex(columns=list(names)).itertuples(index=False)
@@ -47,9 +73,9 @@ def chosen(
     if rows.empty:
         return rows
     keys = list(by)
-    rows = rows.sort_values([name for name in free if name in rows], kind="stable")
     setting = texts(rows, free)
-    table = rows.assign(setting=setting).groupby([*keys, "setting"], sort=False, dropna=False)
+    ordered = rows.assign(setting=setting).sort_values([name for name in free if name in rows], kind="stable")
+    table = ordered.groupby([*keys, "setting"], sort=False, dropna=False)
     found = table.agg(seeds=("seed", "nunique"), mean=(value, "mean")).reset_index()
     most = found.groupby(keys, dropna=False)["seeds"].transform("max")
     found = found[found["seeds"] == most]

@@ -35,6 +35,7 @@ LOOKS = {
     Verdict.SUPPORTED: Look("o", "#0b5d4a", True, "#0b5d4a", "#ffffff"),
     Verdict.NOT_SUPPORTED: Look("X", "#b3261e", True, "#f3b8a5", "#000000"),
     Verdict.INCONCLUSIVE: Look("D", "#555555", False, "#e9e9e9", "#000000"),
+    Verdict.UNFINISHED: Look("|", "#757575", True, "#d9d9d9", "#2a2a2a"),
     Verdict.NOT_RUN: Look("_", "#757575", True, "#ffffff", "#6a6a6a"),
 }
 
@@ -102,7 +103,7 @@ def _tile(axes: Axes, x: float, y: float, wide: float, high: float, verdict: Ver
     from matplotlib.patches import Rectangle
 
     look, gap = LOOKS[verdict], 0.025
-    ran = verdict is not Verdict.NOT_RUN
+    ran = verdict not in (Verdict.NOT_RUN, Verdict.UNFINISHED)
     axes.add_patch(
         Rectangle((x + gap, y + gap), wide - 2 * gap, high - 2 * gap, facecolor=look.tile,
                   edgecolor="#555555" if ran else "#cccccc", linewidth=0.8)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from kdlib.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge, paired
+from kdlib.claims.choice import entering
 from kdlib.claims.inference import gains, holm
 from kdlib.plots.bcp import TREATMENTS
 from kdlib.plots.style import name_of
@@ -85,7 +86,7 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
 
     "Against scaled" compares the teacher as trained with the deterministic one at its best temperature.
     """
-    table = {claim.id: claim for claim in CLAIMS}
+    table, frame = {claim.id: claim for claim in CLAIMS}, entering(frame)
     if SCALED not in frame:
         frame = frame.assign(**{SCALED: float("nan")})
     of = {kind: _chosen(frame, kind) for kind in ("variational", "laplace")}
@@ -153,7 +154,7 @@ def effects(frame: pd.DataFrame, measured: str = PLAIN) -> dict[str, dict[str, E
         frame: a study's rows on one dataset.
         measured: the column to compare, as trained; only the distance to the BCPs has a best temperature.
     """
-    rows = of_one_network(frame)
+    rows = of_one_network(entering(frame))
     if (baseline := baseline_of(rows)) is None or not has(rows, measured):
         return {"C3": {"variational": None, "laplace": None}, "C14": {"as trained": None, "best temperature": None}}
     mcmi = _chosen(of_parent(rows, "mcmi", baseline), "mcmi")

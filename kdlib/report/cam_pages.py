@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kdlib.claims import CLAIMS, Verdict, judge
+from kdlib.claims.choice import entering
 from kdlib.claims.inference import Effect, gains
 from kdlib.plots.cam import map_grid
 from kdlib.plots.style import axis_of, name_of
@@ -132,6 +133,7 @@ def baseline_of(rows: pd.DataFrame) -> str | None:
 
 def effect(rows: pd.DataFrame) -> Effect | None:
     """Return C10's effect, the entropy of the maps (nats), MCMI minus deterministic, paired; None without pairs."""
+    rows = entering(rows)
     baseline = baseline_of(rows)
     treated = rows.loc[rows["teacher"] == "mcmi", "group"]
     if baseline is None or treated.empty:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Effect
-from kdlib.claims.choice import effect
+from kdlib.claims.choice import effect, entering
 from kdlib.report.bcp_tables import baseline_of, of_one_network, of_parent
 
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C8")
@@ -24,7 +24,7 @@ def effects(frame: pd.DataFrame, measured: str = CLAIM.column) -> dict[str, dict
         frame: a study's rows on one dataset.
         measured: the column to compare.
     """
-    rows = of_one_network(frame)
+    rows = of_one_network(entering(frame))
     baseline = baseline_of(rows)
     own = of_parent(rows, MCMI, baseline) if baseline is not None else rows
     return {CLAIM.id: {MCMI: None if own.empty else effect(rows, _best(own), baseline, measured, "group")}}

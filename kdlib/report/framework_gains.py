@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Effect, Judgement, judge, overall, paired
-from kdlib.claims.choice import chosen, texts
+from kdlib.claims.choice import chosen, entering, texts
 from kdlib.config import Config, TrainingConfig
 from kdlib.plots import interval_dots
 from kdlib.plots.style import name_of
@@ -38,7 +38,8 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     with the highest mean validation accuracy.
     """
     shared = [name for name in TrainingConfig.model_fields if name not in Config.model_fields and name in frame]
-    rows = frame[frame["teacher"].isin((BASELINE, TREATED))]
+    rows = entering(frame)
+    rows = rows[rows["teacher"].isin((BASELINE, TREATED))]
     setting = texts(rows, shared)
     own = rows["label"].astype(str).str.startswith(FRAMEWORKS) if "label" in rows else rows["framework"] != "kd"
     own = own if own.any() else rows["framework"] != "kd"

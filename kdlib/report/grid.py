@@ -2,7 +2,8 @@
 
 The grid is the students of entries whose label begins with `distilled`, over kd_weight, T and S. Each teacher's setting
 is chosen by the mean validation accuracy of its students; the students chosen so are then compared with those of the
-deterministic teacher in pairs of seeds.
+deterministic teacher in pairs of seeds. C5 rests on students of the entry `convergence`, trained at a constant rate:
+under a falling one the trend's curvature decides.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import numpy as np
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Claim, Effect, Judgement, holm, judge
-from kdlib.claims.choice import FREE, TRAINING, chosen, effect, texts
+from kdlib.claims.choice import FREE, TRAINING, chosen, effect, entering, texts
 from kdlib.convergence import COLUMN, WINDOW, WINDOWS, of
 from kdlib.report.sections import named
 from kdlib.table import histories
 
 BEGINS = "distilled"
 """How the labels of the grid's entries begin."""
+CONVERGENCE = "convergence"
+"""The label of the students, trained at a constant rate, that C5 rests on."""
 C4, C5 = (next(claim for claim in CLAIMS if claim.id == name) for name in ("C4", "C5"))
 BASELINE, MEMBERS = C4.baseline, C4.treated
 ENDS = ("one_hot", "exact_bcp")
@@ -38,14 +41,20 @@ def simplified(frame: pd.DataFrame) -> pd.DataFrame:
     return named(kept)
 
 
-def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def usual(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the students that were not trained at a constant rate for C5 alone."""
+    return frame[frame["label"] != CONVERGENCE]
+
+
+def compared(frame: pd.DataFrame, begins: str = BEGINS) -> Iterator[pd.DataFrame]:
     """Yield the students that may be compared: one training setting each, of every teacher and point of the grid.
 
     Args:
         frame: rows of one study (or of runs chosen by hand, which are labelled by their teacher) and one dataset.
+        begins: how the labels of their entries begin.
     """
     rows = frame[~frame["teacher"].isin(ENDS)]
-    own = rows["label"].astype(str).str.startswith(BEGINS) | (rows["label"] == rows["teacher"])
+    own = rows["label"].astype(str).str.startswith(begins) | ((rows["label"] == rows["teacher"]) & (begins == BEGINS))
     plain = (rows["framework"] == "kd") & (rows["samples"] == 1) & (rows["omit_classes"].fillna("") == "")
     rows = rows[own & plain].drop_duplicates("run")
     setting = texts(rows, TRAINING)
@@ -146,17 +155,28 @@ def by_window(rows: pd.DataFrame, windows: Sequence[int] = WINDOWS) -> dict[str,
     return out
 
 
+def converging(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """Return the students that C5 rests on, each teacher's at its chosen setting, with their convergence noise.
+
+    With those of one-hot labels, for what stands beside; None where a study has none.
+    """
+    own = frame[frame["label"] == CONVERGENCE]
+    for rows in compared(own, CONVERGENCE):
+        return measured(with_ends(chosen(rows), own))
+    return None
+
+
 def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
-    """Return the effects of C4 and C5 on one dataset, of the first training setting that its grid has.
+    """Return the effects of C4, of the first training setting that the grid has, and of C5 on one dataset.
 
     Args:
         frame: a study's table of runs, of one dataset.
     """
-    students = frame[frame["run_type"] == "student"]
-    grids = compared(students) if len(students) else iter(())
-    wanted = {BASELINE, *MEMBERS}
-    for rows in grids:
-        if {BASELINE} < wanted & set(rows["teacher"]):
-            picked = chosen(rows[rows["teacher"].isin(wanted)])
-            return {C4.id: family(picked, C4), C5.id: family(measured(picked, ()), C5)}
-    return {}
+    students = entering(frame[frame["run_type"] == "student"])
+    found: dict[str, dict[str, Effect | None]] = {}
+    for rows in compared(students) if len(students) else ():
+        if {BASELINE} < {BASELINE, *MEMBERS} & set(rows["teacher"]):
+            found[C4.id] = family(chosen(rows), C4)
+            break
+    noisy = converging(students) if len(students) else None
+    return found if noisy is None else {**found, C5.id: family(noisy, C5)}

@@ -72,10 +72,20 @@ def _students(count: int) -> str:
     return "One student has" if count == 1 else f"{count} students have"
 
 
-def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
-    """Say in one line what the Bayesian teachers' students gain in accuracy and noise, with the verdicts."""
+def short(part: Section, where: str, rows: pd.DataFrame, noisy: pd.DataFrame | None = None) -> Markdown:
+    """Say in one line what the Bayesian teachers' students gain in accuracy and noise, with the verdicts.
+
+    Args:
+        part: the study.
+        where: its dataset and network, in words.
+        rows: the students that C4 compares.
+        noisy: those that C5 compares, where there are any.
+    """
     said = []
-    for claim, what in ((C4, "test accuracy, points"), (C5, "convergence noise, change in %")):
+    both = ((C4, "test accuracy, points", rows), (C5, "convergence noise, change in %", noisy))
+    for claim, what, rows in both:
+        if rows is None:
+            continue
         found, raw = judged(rows, claim), changes(rows, claim)
         each = []
         for one in found:

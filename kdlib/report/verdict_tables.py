@@ -93,7 +93,7 @@ def verdicts(column: Column) -> HTML:
     heads = ("compared", "treated − baseline", "n", "p, corrected", "verdict", "seeds needed")
     rows = []
     for answer in column.answers:
-        ran = answer.verdict is not Verdict.NOT_RUN
+        ran = answer.verdict not in (Verdict.NOT_RUN, Verdict.UNFINISHED)
         matter = f" (would matter: {smallest(answer.claim)})" if ran else ""
         title = html.escape(f"{answer.claim.id}, {answer.verdict}: {SHORT[answer.claim.id]}{matter}")
         rows.append(f'<tr><th colspan="{len(heads)}" style="text-align: left">{title}</th></tr>')
@@ -166,7 +166,7 @@ def rows_of(column: Column) -> list[Row]:
         if left:
             rest = f"{claim.id} {left[0]}" if len(left) == 1 else f"{claim.id}, {len(left)} others"
             words = rest if ran else textwrap.fill(called(claim), 24)
-            out.append(Row(words, math.nan, math.nan, math.nan, 0, Verdict.NOT_RUN))
+            out.append(Row(words, math.nan, math.nan, math.nan, 0, Verdict.NOT_RUN if ran else answer.verdict))
     return out
 
 

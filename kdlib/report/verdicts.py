@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from kdlib import cmi_by_temperature, studies
-from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, needed, overall
+from kdlib import cmi_by_temperature, seeds, studies
+from kdlib.claims import CLAIMS, MINIMUM_PAIRS, Claim, Effect, Judgement, Verdict, judge, needed, overall
+from kdlib.claims.choice import against_control
 from kdlib.config import RunType
 from kdlib.errors import InputError
+from kdlib.keeping import complete
 from kdlib.notebook import given_names
 from kdlib.plots.style import name_of
 from kdlib.report import bcp_tables, cam_pages, cmi_gain, fewshot, framework_gains, grid, noise, samples, zeroshot
@@ -69,10 +72,14 @@ class Answer:
     guards: Mapping[str, Effect] = field(default_factory=dict)
     note: str = ""
     """Why nothing was measured, or what stands beside; no verdict rests on it."""
+    waiting: str = ""
+    """How many of the planned seeds are there, while some are missing: then nothing is shown or judged."""
 
     @property
     def judged(self) -> list[Judgement]:
         """Return the verdict on each member, corrected over the family."""
+        if self.waiting:
+            return [Judgement(member, None, math.nan, Verdict.UNFINISHED) for member in self.measured]
         return judge(self.claim, self.measured, self.guards)
 
     @property
@@ -125,8 +132,23 @@ def columns(only: str = "") -> list[Column]:
         frame = found(wanted, recorded(study.folder_name))
         part = Section(study.name, study.title, study.about, frame, len(wanted) - len(frame))
         judged = datasets(frame) if len(frame) else []
-        out += [Column(part, each, len(judged) == 1, answers(rows, each)) for each, rows in judged]
+        waiting = waits_for(study, set(frame["run"])) if len(frame) else ""
+        out += [Column(part, each, len(judged) == 1, answers(rows, each, waiting)) for each, rows in judged]
     return sorted(out, key=lambda column: -len(column.part.frame))
+
+
+def waits_for(study: studies.Study, there: Collection[str]) -> str:
+    """Say how many seeds of a study are complete; nothing where all are, or where too few for a verdict are planned.
+
+    Args:
+        study: with all its entries.
+        there: the runs that are finished or kept.
+    """
+    planned = {seed for entry in study.entries for config in entry.configs() if (seed := seeds.of(config)) is not None}
+    done = complete(study, there)
+    if len(planned) < MINIMUM_PAIRS or len(done) == len(planned):
+        return ""
+    return f"{len(done)} of {len(planned)} seeds are there; no verdict before the last."
 
 
 def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -137,13 +159,20 @@ def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), pd.concat([rows[rows["dataset"] == name], frame[drawn]])) for name in names]
 
 
-def answers(frame: pd.DataFrame, dataset: str) -> tuple[Answer, ...]:
+def answers(frame: pd.DataFrame, dataset: str, waiting: str = "") -> tuple[Answer, ...]:
     """Return the answer to every claim.
 
     Args:
         frame: a study's rows on one dataset, and its synthetic experiments.
         dataset: its name.
+        waiting: what `waits_for` says; synthetic experiments hold all their seeds in one run and wait for none.
     """
+    if waiting:
+        own = answers(frame[frame["run_type"] == RunType.SYNTHETIC], dataset)
+        unfinished = (Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting) for claim in CLAIMS)
+        return tuple(
+            one if SOURCES[one.claim.id] is of_synthetic else late for one, late in zip(own, unfinished, strict=True)
+        )
     trained = frame[frame["run_type"] != RunType.SYNTHETIC]
     all_effects: Effects = {}
     for measure in dict.fromkeys(SOURCES.values()):
@@ -160,6 +189,25 @@ def answers(frame: pd.DataFrame, dataset: str) -> tuple[Answer, ...]:
         )
         for claim in CLAIMS
     )
+
+
+OF_MCMI = ("C7", "C8", "C9", "C11", "C12", "C14")
+"""Claims that set MCMI against the deterministic teacher."""
+
+
+def due_to_cmi(frame: pd.DataFrame) -> dict[str, str]:
+    """Return by claim what MCMI gains over its control, the same fine-tuning without CMI; no verdict rests on it.
+
+    Args:
+        frame: a study's rows on one dataset, without synthetic experiments.
+    """
+    rows = against_control(frame)
+    said = {}
+    for claim in CLAIMS if len(rows) else ():
+        if claim.id in OF_MCMI:
+            lines = differences({name_of(n): e for n, e in SOURCES[claim.id](rows)[claim.id].items()}, claim.unit)
+            said |= {claim.id: lines} if lines else {}
+    return said
 
 
 def notes(frame: pd.DataFrame, dataset: str) -> dict[str, str]:
@@ -179,6 +227,8 @@ def notes(frame: pd.DataFrame, dataset: str) -> dict[str, str]:
             )
     elif not dataset.startswith("digits"):
         said |= dict.fromkeys(("C3", "C14"), "The answers of people stand in for the BCPs.")
+    for claim, lines in due_to_cmi(frame).items():
+        said[claim] = f"{said.get(claim, '')} Of which due to CMI (MCMI − fine-tuned): {lines}.".strip()
     for pair, (cmi, accuracy) in cmi_gain.others(frame).items():
         both = differences({"CMI": cmi}, "nats"), differences({"accuracy": accuracy}, "accuracy")
         said["C8"] = f"{said.get('C8', '')} Beside it, {name_of(pair)}: {', '.join(filter(None, both))}.".strip()

@@ -109,6 +109,8 @@ def chosen(rows: pd.DataFrame, value: str = "val_accuracy") -> pd.DataFrame:
         value: the validation measure that chooses: `val_accuracy`, on all classes, or `STRICT`.
     """
     one = of_one_class(rows)
+    both = one["teacher"].isin((BASELINE, TREATED))  # of these two kinds the claim is about one label each
+    one = one[~both | one["teacher_label"].isin(choice.LABELS)]
     return choice.chosen(one[one["teacher"] != FLOOR], by=("teacher",), free=FREE, value=value)
 
 
@@ -164,7 +166,9 @@ def by_number(rows: pd.DataFrame) -> HTML | None:
     if kinds.empty or kinds.max() != 2:  # none of both, or several of a kind
         return None
     settings, lines = _in_order(two), []
-    for names, part in two.groupby("omit_classes", sort=False):
+    own = two[two["omitted"] == 1].groupby("seed")["omit_classes"].nunique().eq(1).all()  # a class of its own a seed
+    sets = two["omit_classes"].where((two["omitted"] > 1) | ~bool(own), "one class")
+    for names, part in two.groupby(sets, sort=False):
         cells, n = [], set()
         for setting in settings:
             own = part[part["setting"] == setting]
