@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from kdlib import plots
 from kdlib.claims.inference import mean_interval
 from kdlib.errors import InputError
+from kdlib.plots.against import cross
 from kdlib.plots.style import axis_of, canvas, handle, legend, marks_of, name_of
-from kdlib.plots.taught import cross
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,8 +1,7 @@
-"""What a study was laid out with: each setting tried, by which validation measure, and the one chosen. (No torch.)"""
+"""What a study was laid out with: each setting tried, by which validation measure, and the best. (No torch.)"""
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from kdlib.claims.choice import FREE
 from kdlib.config import Config, StudentConfig, TeacherConfig
-from kdlib.report.words import raw
+from kdlib.report.words import table_shown
 
 if TYPE_CHECKING:
     from IPython.display import HTML
@@ -22,28 +21,31 @@ PARAMETERS = [name for schema in (TeacherConfig, StudentConfig) for name in sche
 
 
 def candidates(rows: pd.DataFrame, measure: str, over: Sequence[str] = ()) -> pd.DataFrame:
-    """Return one row a setting, best first: what varies, the mean and sd of a validation measure over seeds, n, chosen.
+    """Return one row a setting, best first: what varies, the mean and sd of a validation measure over seeds, n, best.
 
-    The best has the lowest mean NLL or the highest mean accuracy, among the settings with the most seeds. Settings
-    that were tried on fewer seeds stand below and cannot be chosen.
+    The best has the lowest mean NLL or the highest mean accuracy, among the settings with the most seeds, within each
+    framework. Settings that were tried on fewer seeds stand below.
 
     Args:
-        rows: the runs of entries that compete.
+        rows: the runs of an entry.
         measure: `val_nll` or `val_accuracy`.
-        over: parameters that each setting may choose for itself, such as the students' temperature: its best value
-            counts.
+        over: parameters that each setting may choose for itself, such as the students' temperature: its best counts.
     """
-    names = [name for name in dict.fromkeys(PARAMETERS) if name in rows and name not in over]
+    names = [name for name in dict.fromkeys((*PARAMETERS, "teacher_label")) if name in rows]
     varied = [name for name in names if rows[name].astype(str).nunique() > 1 and name not in ("parent", "teacher")]
-    keys = [*varied, *(["teacher_label"] if rows["teacher_label"].nunique() > 1 else [])]
+    keys = [name for name in varied if name not in over] or varied
+    own = [name for name in varied if name in over and name not in keys]
     down = measure == "val_nll"
-    table = rows.groupby([*keys, *over] or ["label"], dropna=False, sort=False)[measure]
-    means = table.agg(mean="mean", sd="std", n="count").reset_index().round({"mean": 9})
-    means = means.sort_values("mean", ascending=down, kind="stable")
-    if over:
-        means = means.drop_duplicates(keys)
-    means = means.sort_values("n", ascending=False, kind="stable").reset_index(drop=True)
-    return means.assign(chosen=means.index == 0)
+    means = rows.groupby([*keys, *own] or ["label"], dropna=False, sort=False)[measure]
+    table = means.agg(mean="mean", sd="std", n="count").reset_index().round({"mean": 9})
+    table = table.sort_values("mean", ascending=down, kind="stable")
+    if own:
+        table = table.drop_duplicates(keys)
+    apart = [name for name in ("framework",) if name in keys]
+    table = table.sort_values(
+        [*apart, "n"], ascending=[*(True for _ in apart), False], kind="stable", ignore_index=True
+    )
+    return table.assign(best=~table.duplicated(apart) if apart else table.index == 0)
 
 
 def measure_of(label: str) -> tuple[str, str]:
@@ -54,8 +56,5 @@ def measure_of(label: str) -> tuple[str, str]:
 
 
 def shown(table: pd.DataFrame, title: str) -> HTML:
-    """Return candidates as a table of a page, the chosen one in bold."""
-    plain = table.drop(columns="chosen").rename(columns=lambda name: str(name).replace("_", " "))
-    styled = plain.style.hide(axis="index").set_caption(html.escape(title)).format(precision=4, escape="html")
-    bold = styled.apply(lambda row: ["font-weight: bold" * bool(table["chosen"][row.name])] * len(row), axis=1)
-    return raw(f'<div class="wide-table" tabindex="0">{bold.set_table_attributes("class=table").to_html()}</div>')
+    """Return candidates as a table of a page, the best in bold."""
+    return table_shown(table.drop(columns="best"), title, table["best"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from kdlib.claims import Claim, Effect, Judgement, needed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from IPython.display import HTML, Markdown
 
 
@@ -34,6 +36,15 @@ def table_of(heads: str, rows: Sequence[str]) -> HTML:
         f'<div class="wide-table" tabindex="0"><table class="table"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def table_shown(frame: pd.DataFrame, title: str, bold: pd.Series[bool] | None = None) -> HTML:
+    """Return a table of a page with a caption; rows may be bold."""
+    styled = frame.rename(columns=lambda name: str(name).replace("_", " ")).style.hide(axis="index")
+    styled = styled.set_caption(html.escape(title)).format(precision=4, escape="html", na_rep="–")
+    if bold is not None:
+        styled = styled.apply(lambda row: ["font-weight: bold" * bool(bold[row.name])] * len(row), axis=1)
+    return raw(f'<div class="wide-table" tabindex="0">{styled.set_table_attributes("class=table").to_html()}</div>')
 
 
 def row_of(name: str, cells: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""A figure of students' accuracy against what their teachers say of the training images. (No torch.)"""
+"""A figure of what students gain against how far their teachers lie from the truth. (No torch.)"""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def against(frame: pd.DataFrame, columns: tuple[str, ...], value: str = "test_accuracy", by: str = "group") -> Figure:
-    """Draw a panel a column: the mean of `value` against the mean of the column, a mark a group, bars 95 % t intervals.
+def against(frame: pd.DataFrame, columns: tuple[str, ...], by: str = "teacher_label") -> Figure:
+    """Draw a panel a column: the mean gain (points) against the mean of the column, a mark a group, 95 % t intervals.
 
     Args:
-        frame: one row a student, with `columns`, `value` and `by`.
+        frame: one row a teacher and seed, with `columns`, `gain` (a share of images) and `by`.
 
     Raises:
         InputError: no rows.
@@ -28,13 +28,12 @@ def against(frame: pd.DataFrame, columns: tuple[str, ...], value: str = "test_ac
     groups = frame[by].value_counts(sort=False)
     marks = marks_of(groups.index)
     figure, panels = canvas(3.4 * len(columns) + 1.2, len(columns))
-    text, height = axis_of(value)
     for axes, column in zip(panels, columns, strict=True):
         label, width = axis_of(column)
         for group, rows in frame.groupby(by, sort=False):
             mark = marks[str(group)]
-            cross(axes, mean_interval(rows[column] * width), mean_interval(rows[value] * height), mark)
-        axes.set(xlabel=label, ylabel=f"student: {text}")
+            cross(axes, mean_interval(rows[column] * width), mean_interval(100 * rows["gain"]), mark)
+        axes.set(xlabel=label, ylabel="gain over one-hot students (points)")
     legend(figure, [handle(marks[str(group)], f"{name_of(group)} (n = {n})") for group, n in groups.items()])
     return figure
 

@@ -1,0 +1,89 @@
+"""The differences a laboratory promises, and how distance goes with gain, on tables whose answers are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from kdlib.plots.against import against
+from kdlib.report import choosing, goes_with, laboratory
+
+SEEDS = range(6)
+
+
+def row(kind: str, label: str, teacher: str, seed: int, accuracy: float, **more: Any) -> dict[str, Any]:
+    return {"run": f"{kind}-{label}-{teacher}-{seed}-{more.get('temperature')}", "run_type": kind, "label": label,
+            "teacher": teacher, "teacher_label": teacher, "seed": seed, "framework": "kd", "samples": 1,
+            "kd_weight": 0.9, "temperature": more.get("temperature", 1.0), "student_temperature": 1.0,
+            "test_accuracy": accuracy + 0.01 * seed, "val_accuracy": accuracy + 0.01 * seed, **more}  # fmt: skip
+
+
+def test_the_four_differences_pair_seeds_at_the_chosen_temperature() -> None:
+    rows = []
+    for s in SEEDS:
+        rows += [row("teacher", "deterministic", "deterministic", s, 0.80), row("student", "floor", "one_hot", s, 0.76)]
+        rows += [row("student", "ceiling", "exact_bcp", s, a, temperature=t) for t, a in ((1.0, 0.79), (4.0, 0.82))]
+        rows += [
+            row("student", "distilled", "deterministic", s, a, temperature=t) for t, a in ((1.0, 0.77), (4.0, 0.79))
+        ]
+        rows += [row("teacher", "overtrained", "deterministic", s, 0.10)]
+    found = laboratory.differences(pd.DataFrame(rows))
+    assert list(found) == list(laboratory.TARGETS)
+    assert [one.mean for one in found.values()] == pytest.approx([0.04, 0.06, 0.03, 0.03])
+    assert all(one.n == 6 and one.high - one.low < 1e-9 for one in found.values())
+    table = laboratory.promised(pd.DataFrame(rows))
+    assert list(table["met"]) == ["yes"] * 4 and list(table["asked"]) == pytest.approx([3, 3, 1, 1.5])
+    poor = pd.DataFrame(rows)
+    poor.loc[poor["label"] == "floor", ["test_accuracy"]] += 0.035
+    assert list(laboratory.promised(poor)["met"]) == ["no", "no", "no", "yes"]
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_rank_correlation_within_seeds_and_over_all(sign: int) -> None:
+    """Distances in the order of the gains, or in the opposite one, whatever a seed adds to all of them."""
+    labels = ("deterministic", "variational", "mse", "ensemble", "label_smoothing")
+    teachers, students = [], []
+    for s in SEEDS:
+        students.append(row("student", "floor", "one_hot", s, 0.7))
+        for k, label in enumerate(labels):
+            far = {
+                f"{part}_kl_to_bcp_t{t}": 0.3 + 0.1 * s - sign * 0.01 * k for part in ("test", "train") for t in (1, 4)
+            }
+            teachers.append(row("teacher", label, label, s, 0.8, **far))
+            for t in (1.0, 4.0):
+                gain = 0.01 * k + 0.02 * (t == 4)
+                students.append(row("student", "distilled", label, s, 0.7 + gain, temperature=t))
+    for temperature, added in ((1.0, 0.0), (None, 0.02)):
+        rows = goes_with.paired(pd.DataFrame(teachers), pd.DataFrame(students), temperature)
+        assert len(rows) == 6 * len(labels)
+        first = rows[rows["teacher_label"] == "variational"]
+        assert list(first["gain"]) == pytest.approx([0.01 + added] * 6)
+        for one in goes_with.correlations(rows):
+            assert one.within.mean == pytest.approx(-sign) and one.within.n == 6
+            assert one.over_all == pytest.approx(-sign) and one.teachers == 5
+    rows = goes_with.paired(pd.DataFrame(teachers), pd.DataFrame(students), 1.0)
+    assert len(against(rows, tuple(goes_with.MEASURES)).axes) == 2
+    assert goes_with.sentence(rows, "T = S = 1").count("ρ = ") == 2
+    few = goes_with.paired(pd.DataFrame(teachers), pd.DataFrame(students), 1.0, labels[:3])
+    assert goes_with.correlations(few) == []
+
+
+def test_the_best_setting_has_the_lowest_nll_among_those_with_the_most_seeds() -> None:
+    rows = [row("teacher", "length", "deterministic", s, 0.8, epochs=e, val_nll=nll + 0.01 * s)
+            for e, nll, seeds in ((8, 0.5, 3), (12, 0.4, 3), (20, 0.3, 2)) for s in range(seeds)]  # fmt: skip
+    table = choosing.candidates(pd.DataFrame(rows), "val_nll")
+    assert list(table["epochs"]) == [12, 8, 20] and list(table["best"]) == [True, False, False]
+    assert table["mean"].iloc[0] == pytest.approx(0.41) and table["sd"].iloc[0] == pytest.approx(0.01)
+
+
+def test_students_compete_at_each_setting_s_best_temperature_and_within_their_framework() -> None:
+    rows = [row("student", "frameworks", "deterministic", s, 0.7 + 0.01 * (w == 1) + 0.05 * (f == "crd") + 0.002 * t,
+                framework=f, framework_weight=w, temperature=t)
+            for f in ("at", "crd") for w in (1.0, 10.0) for t in (1.0, 4.0) for s in range(3)]  # fmt: skip
+    table = choosing.candidates(pd.DataFrame(rows), "val_accuracy", choosing.FREE)
+    assert list(table["framework"]) == ["at", "at", "crd", "crd"] and list(table["best"]) == [True, False] * 2
+    assert list(table["temperature"]) == [4.0] * 4 and list(table["framework_weight"]) == [1.0, 10.0] * 2
+    one = choosing.candidates(pd.DataFrame(rows[:6]), "val_accuracy", choosing.FREE)  # T alone: then T competes
+    assert list(one["temperature"]) == [4.0, 1.0]
