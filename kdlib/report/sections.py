@@ -35,6 +35,10 @@ OWN = {FRAMEWORKS: FRAMEWORKS, "temperature": "tempered", noise.PAGE: noise.SWEE
 SHORT = {"kd_weight": "α", "temperature": "T", "student_temperature": "S", "omit_classes": "without"}
 
 
+LIMITS = "Intervals cover initial weights, batch order and views, not the one training set."
+"""What no number of seeds can say, beside every study."""
+
+
 @dataclass(frozen=True)
 class Section:
     """One study's part of a page: the finished runs or records of one run type."""
@@ -71,7 +75,8 @@ class Section:
         """Return the section's heading, what the study is about, and where its numbers come from."""
         about = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(self.about))
         title, origin = html.escape(self.title), html.escape(self.origin())
-        return raw(f'<h2 id="{self.name}">{title}</h2><p>{about}</p><p><em>{origin}</em></p>')
+        name = html.escape(self.name)
+        return raw(f'<h2 id="{name}">{title}</h2><p>{about} {LIMITS}</p><p><em>{origin}</em></p>')
 
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
