@@ -31,8 +31,8 @@ def check_training(config: TrainingConfig) -> None:
             f"lr_decay_epochs = {config.lr_decay_epochs!r} is refused: epochs is {epochs}, so at "
             f"{max(marks)} the rate would never fall; allowed are epochs before the last."
         )
-    variational = isinstance(config, TeacherConfig) and config.kind is TeacherKind.VARIATIONAL
-    if variational and (config.ml_epochs or 0) >= epochs:
+    ml_epochs = config.ml_epochs if isinstance(config, TeacherConfig) and config.kind is TeacherKind.VARIATIONAL else 0
+    if (ml_epochs or 0) >= epochs:
         raise InputError(
-            f"ml_epochs = {config.ml_epochs} is refused: epochs is {epochs}, the KL would never count; allowed is less."
+            f"ml_epochs = {ml_epochs} is refused: epochs is {epochs}, the KL would never count; allowed is less."
         )

@@ -28,7 +28,8 @@ def student(label: str, teacher: str, kind: str, seed: int, accuracy: float, **m
     return {"run_type": "student", "source": "record", "label": label, "teacher": kind, "teacher_label": teacher,
             "seed": seed, "dataset": "digits", "architecture": "cnn8", "framework": "kd", "samples": 1,
             "match": "steps", "fraction": 1.0, "omit_classes": "", "epochs": 15, "schedule": "cosine", "kd_weight": 0.9,
-            "temperature": 4.0, "student_temperature": 4.0, "val_accuracy": accuracy + jitter, "test_accuracy": accuracy + jitter,
+            "temperature": 4.0, "student_temperature": 4.0, "val_accuracy": accuracy + jitter,
+            "test_accuracy": accuracy + jitter,
             "test_omitted_accuracy": accuracy / 2 + jitter, "test_kept_accuracy": accuracy,
             "val_kept_accuracy": accuracy, **more}  # fmt: skip
 

@@ -86,7 +86,8 @@ def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
     n, channels, full, _ = pixels.shape
     block = full // side
     sums = pixels.reshape(n, channels, side, block, side, block).sum((3, 5), dtype=np.uint32)
-    return ((sums + block * block // 2) // (block * block)).astype(np.uint8)
+    means: np.ndarray = (sums + block * block // 2) // (block * block)
+    return means.astype(np.uint8)
 
 
 def _reduce(folder: Path, name: str, root: Path, side: int) -> cache.Meta:

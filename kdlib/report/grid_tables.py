@@ -83,13 +83,13 @@ def short(part: Section, where: str, rows: pd.DataFrame, noisy: pd.DataFrame | N
     """
     said = []
     both = ((C4, "test accuracy, points", rows), (C5, "convergence noise, change in %", noisy))
-    for claim, what, rows in both:
-        if rows is None:
+    for claim, what, own in both:
+        if own is None:
             continue
-        found, raw = judged(rows, claim), changes(rows, claim)
+        found, raw = judged(own, claim), changes(own, claim)
         each = []
         for one in found:
-            effect = raw.get(label_of(rows, one.member))
+            effect = raw.get(label_of(own, one.member))
             numbers = f" {_change(effect)}, n = {effect.n}," if effect else ""
             each.append(f"{name_of(one.member)}{numbers} {_said(one, claim)}")
         said.append(f"{claim.id} ({what}): {'; '.join(each)}. Together: {overall(o.verdict for o in found)}.")

@@ -202,7 +202,7 @@ def due_to_cmi(frame: pd.DataFrame) -> dict[str, str]:
         frame: a study's rows on one dataset, without synthetic experiments.
     """
     rows = against_control(frame)
-    said = {}
+    said: dict[str, str] = {}
     for claim in CLAIMS if len(rows) else ():
         if claim.id in OF_MCMI:
             lines = differences({name_of(n): e for n, e in SOURCES[claim.id](rows)[claim.id].items()}, claim.unit)

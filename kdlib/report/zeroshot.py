@@ -166,8 +166,8 @@ def by_number(rows: pd.DataFrame) -> HTML | None:
     if kinds.empty or kinds.max() != 2:  # none of both, or several of a kind
         return None
     settings, lines = _in_order(two), []
-    own = two[two["omitted"] == 1].groupby("seed")["omit_classes"].nunique().eq(1).all()  # a class of its own a seed
-    sets = two["omit_classes"].where((two["omitted"] > 1) | ~bool(own), "one class")
+    each = two[two["omitted"] == 1].groupby("seed")["omit_classes"].nunique()  # one: each seed has a class of its own
+    sets = two["omit_classes"].where((two["omitted"] > 1) | (not bool(each.eq(1).all())), "one class")
     for names, part in two.groupby(sets, sort=False):
         cells, n = [], set()
         for setting in settings:
