@@ -272,3 +272,12 @@ def test_noise_comes_from_the_histories() -> None:
     assert effects == {"C4": grid.family(found, grid.C4), "C5": grid.family(found, grid.C5)}
     assert list(grid.effects(FRAME.assign(source="record"))) == ["C4"]
     assert all(one is not None and one.n == 6 for own in effects.values() for one in own.values())
+
+
+def test_a_choice_at_the_edge_is_said() -> None:
+    said = grid_tables.at_the_edge(FRAME, chosen(FRAME))  # T in 1, 4; validation prefers 4
+    assert said.startswith("Chosen at the edge") and said.count("(4 of 1 to 4)") == len(GAINS)
+    wider = pd.concat([FRAME, FRAME[FRAME["temperature"] == 1].assign(temperature=8.0)], ignore_index=True)
+    assert grid_tables.at_the_edge(wider, chosen(wider)) == ""
+    one = FRAME[FRAME["temperature"] == 4]
+    assert grid_tables.at_the_edge(one, chosen(one)) == ""

@@ -33,6 +33,16 @@ def settings_table(rows: pd.DataFrame, picked: pd.DataFrame) -> HTML:
     return _table(heads, lines)
 
 
+def at_the_edge(rows: pd.DataFrame, picked: pd.DataFrame) -> str:
+    """Say which teachers' chosen T is the least or the greatest of those that were tried; nothing where none is."""
+    said = []
+    for label, (_, temperature, _) in settings(picked).items():
+        tried = rows.loc[rows["teacher_label"] == label, "temperature"].unique()
+        if len(tried) > 1 and temperature in (tried.min(), tried.max()):
+            said.append(f"{name_of(label)} ({temperature:g} of {tried.min():g} to {tried.max():g})")
+    return f"Chosen at the edge of what was tried, so perhaps not the best T: {', '.join(said)}." if said else ""
+
+
 def verdicts(rows: pd.DataFrame, claim: Claim) -> HTML:
     """Return a table: each teacher's students on a claim's measure, the change from the deterministic one's, n, p.
 

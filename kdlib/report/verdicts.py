@@ -219,14 +219,14 @@ def notes(frame: pd.DataFrame, dataset: str) -> dict[str, str]:
     """
     said = {}
     teachers = bcp_tables.of_one_network(frame)
-    if bcp_tables.baseline_of(teachers) is not None and not bcp_tables.has(teachers, "test_kl_to_bcp"):
+    truth = "The answers of people to the full-size photographs stand in for the BCPs."
+    if not bcp_tables.has(teachers, "test_kl_to_bcp"):
+        truth = f"Not measurable here: nobody knows the BCPs of {dataset}."
+    if bcp_tables.baseline_of(teachers) is not None and not dataset.startswith("digits"):
         for claim, ones in bcp_tables.effects(frame, "test_nll").items():
             lines = differences({"MCMI" if n == "as trained" else name_of(n): e for n, e in ones.items()}, "nats")
-            said[claim] = f"Not measurable here: nobody knows the BCPs of {dataset}." + (
-                f" Beside it, test NLL minus the deterministic teacher's: {lines}." if lines else ""
-            )
-    elif not dataset.startswith("digits"):
-        said |= dict.fromkeys(("C3", "C14"), "The answers of people stand in for the BCPs.")
+            beside = f" Beside it, test NLL minus the deterministic teacher's: {lines}." if lines else ""
+            said[claim] = truth + beside
     for claim, lines in due_to_cmi(frame).items():
         said[claim] = f"{said.get(claim, '')} Of which due to CMI (MCMI − fine-tuned): {lines}.".strip()
     for pair, (cmi, accuracy) in cmi_gain.others(frame).items():
