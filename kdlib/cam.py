@@ -97,7 +97,7 @@ def _as_drawn(teacher: Variational, seed: int, sample: int) -> Iterator[None]:
     """Give a Bayesian network the weights of one sample, which depend on nothing but the seed and its number."""
     device = teacher.hardware.torch_device
     generator = torch.Generator(device).manual_seed(stream(seed, sample))
-    drawn = draw(teacher.network, 1, generator, torch.tensor([sample], device=device))
+    drawn = draw(teacher.network, 1, generator)
     weights = [weight[0] for weight in drawn]
     with pinned(teacher.network, weights, teacher.norm_statistics(weights)):
         yield

@@ -19,7 +19,6 @@ from kdlib.errors import InputError
 from kdlib.options import (
     Augmentation,
     Framework,
-    InducingPosterior,
     Link,
     Match,
     NormStatistics,
@@ -104,9 +103,21 @@ def resolve(run_type: RunType | str, given: dict[str, Any]) -> Config:
         raise InputError(_sentence(error, run_type)) from None
 
 
+DROPPED: dict[str, Any] = {"inducing_posterior": "diagonal", "posterior_members": 5}
+"""Parameters of earlier versions, with the one value that this version still means."""
+
+
 def recorded(run_type: RunType | str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run's record was given: where it is older than a parameter, that parameter's constant."""
-    return {**{name: field.json_schema_extra["constant"] for name, field in fields(run_type).items()}, **values}  # type: ignore[index]
+    """Return what a run's record was given: where it is older than a parameter, that parameter's constant.
+
+    Raises:
+        InputError: it has a value of a dropped parameter that this version no longer means.
+    """
+    for name, constant in DROPPED.items():
+        if values.get(name, constant) != constant:
+            raise InputError(f"{name} = {values[name]!r} is refused: of an earlier version this has {constant!r} only.")
+    kept = {name: value for name, value in values.items() if name not in DROPPED}
+    return {**{name: field.json_schema_extra["constant"] for name, field in fields(run_type).items()}, **kept}  # type: ignore[index]
 
 
 def _numbers(name: str, text: str) -> str:
@@ -144,8 +155,7 @@ def _normalised(config: Config) -> Config:
         if config.augmentation is Augmentation.NONE or config.augmentation_seed == config.seed:
             idle.add("augmentation_seed")
     if isinstance(config, TeacherConfig):
-        ensemble = config.inducing_posterior is InducingPosterior.ENSEMBLE
-        idle |= kinds.idle(config.kind, config.family, ensemble, config.link is Link.MC)
+        idle |= kinds.idle(config.kind, config.family, config.link is Link.MC)
         given = [n for n in ("parent", "members") if n in idle and getattr(config, n) is not None]
         if given:
             raise InputError(f"{given[0]} = {getattr(config, given[0])!r} is refused: kind {config.kind} has none.")

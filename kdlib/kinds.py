@@ -18,8 +18,7 @@ PARAMETERS: dict[TeacherKind, tuple[str, ...]] = {
 """Parameters that mean something for one kind only."""
 
 INDUCING = (
-    "max_sd", "inducing_rows", "inducing_columns", "whitened", "inducing_posterior", "posterior_members",
-    "lambda_initial", "lambda_max",
+    "max_sd", "inducing_rows", "inducing_columns", "whitened", "lambda_initial", "lambda_max",
 )  # fmt: skip
 """Parameters of the variational family `inducing`."""
 
@@ -64,7 +63,7 @@ STOCHASTIC = (TeacherKind.VARIATIONAL,)
 """Kinds for which a number of samples means anything."""
 
 
-def idle(kind: TeacherKind, family: Family | None, posterior_is_ensemble: bool, link_draws: bool) -> set[str]:
+def idle(kind: TeacherKind, family: Family | None, link_draws: bool) -> set[str]:
     """Return the parameters that mean nothing for a kind of teacher."""
     used = set(PARAMETERS.get(kind, ()))
     if kind in WITH_PARENT:
@@ -73,7 +72,6 @@ def idle(kind: TeacherKind, family: Family | None, posterior_is_ensemble: bool, 
         used.add("members")
     if kind is TeacherKind.VARIATIONAL and family is Family.INDUCING:
         used |= set(INDUCING)
-        used -= {"initial_sd", "max_sd"} if posterior_is_ensemble else {"posterior_members"}
     if kind is TeacherKind.LAPLACE and link_draws:
         used.add("link_samples")
     return SPECIFIC - used

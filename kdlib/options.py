@@ -174,19 +174,6 @@ class NormStatistics(StrEnum):
     """The weights at hand: one pass over calibration images, for each draw and for the centre."""
 
 
-class InducingPosterior(StrEnum):
-    """The approximate posterior q(U) of a layer's inducing weights U."""
-
-    DIAGONAL = "diagonal"
-    """An independent Gaussian for every inducing weight; the published choice."""
-    MATRIX = "matrix"
-    """A matrix-normal distribution: full covariance among rows and among columns."""
-    FULL = "full"
-    """A Gaussian with full covariance; (rows × columns)² numbers a layer, for small layers."""
-    ENSEMBLE = "ensemble"
-    """Equally probable points; one member is drawn for all layers of a network together."""
-
-
 class SubsetOfWeights(StrEnum):
     """Which weights are uncertain."""
 

@@ -13,7 +13,6 @@ from kdlib.options import (
     Family,
     Framework,
     HessianStructure,
-    InducingPosterior,
     Link,
     Match,
     MSEOn,
@@ -125,10 +124,6 @@ class TeacherConfig(TrainingConfig):
     inducing_rows: int = parameter(128, "inducing: rows of U", ge=1, le=10_000)
     inducing_columns: int = parameter(128, "inducing: columns of U", ge=1, le=10_000)
     whitened: bool = parameter(True, "inducing: the posterior is over whitened U")
-    inducing_posterior: InducingPosterior = parameter(
-        InducingPosterior.DIAGONAL, "inducing: diagonal, matrix, full or ensemble"
-    )
-    posterior_members: int = parameter(5, "inducing: points of the ensemble posterior", ge=2, le=100)
     lambda_initial: float | None = parameter(None, "inducing: first sd of W given U", gt=0, le=1)
     lambda_max: float | None = parameter(None, "inducing: cap of that sd", gt=0, le=1)
     subset_of_weights: SubsetOfWeights = parameter(SubsetOfWeights.LAST_LAYER, "laplace: last_layer or all")

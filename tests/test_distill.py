@@ -97,7 +97,8 @@ def test_exact_supervision_is_the_tempered_bcp_of_each_image(temperature: float)
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
 def test_a_student_of_kept_answers_is_one_that_asks_live(temperature: float) -> None:
-    config, teacher = small.student(teacher="deterministic", temperature=temperature), small.untrained_teacher(5)
+    given = {"temperature": temperature, "student_temperature": 1, "kd_weight": 1}
+    config, teacher = small.student(teacher="deterministic", **given), small.untrained_teacher(5)
     teach = supervision(config, small.DATASET, teacher, small.settings(), None)
     assert teach is not None
     b = batch(INDEX)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from kdlib import execute, frameworks, models, training
 from kdlib.config import Framework, RunType, TeacherKind, effective, resolve
-from kdlib.defaults import FRAMEWORK_WEIGHTS
+from kdlib.defaults import FRAMEWORK_WEIGHTS, FRAMEWORK_WEIGHTS_ON_DIGITS
 from kdlib.distill import objective
 from kdlib.errors import InputError
 from kdlib.frameworks import attention, contrast, correlation, hint, information, relations, review, rotations
@@ -309,9 +309,11 @@ def test_the_loss_is_that_of_kd_and_beta_times_the_framework_s(kd_weight: float)
 
 def test_published_weights_and_idle_parameters() -> None:
     for name in BESIDE:
+        published = small.student(dataset="cifar100", teacher="deterministic", framework=name)
+        assert published.framework_weight == FRAMEWORK_WEIGHTS[name]
         config = small.student(teacher="deterministic", framework=name)
-        assert config.framework_weight == FRAMEWORK_WEIGHTS[name]
-        same = small.student(teacher="deterministic", framework=name, framework_weight=FRAMEWORK_WEIGHTS[name])
+        assert config.framework_weight == FRAMEWORK_WEIGHTS_ON_DIGITS[name]
+        same = small.student(teacher="deterministic", framework=name, framework_weight=config.framework_weight)
         other = small.student(teacher="deterministic", framework=name, framework_weight=0.123)
         assert effective(same) == effective(config) != effective(other)
         assert small.student(teacher="one_hot", framework=name) == small.student()
@@ -320,7 +322,7 @@ def test_published_weights_and_idle_parameters() -> None:
     labels = small.student(teacher="deterministic", kd_weight=0)
     assert small.student(teacher="deterministic", kd_weight=0, framework="dkd") == labels
     alone = small.student(teacher="deterministic", kd_weight=0, framework="at", temperature=4)
-    assert (alone.framework, alone.framework_weight, alone.temperature) == (Framework.AT, 1000.0, None)
+    assert (alone.framework, alone.framework_weight, alone.temperature) == (Framework.AT, 10.0, None)
     with pytest.raises(InputError, match="framework = 'abc' is refused"):
         resolve(RunType.STUDENT, {"framework": "abc"})
 
@@ -448,7 +450,7 @@ def test_only_one_network_can_be_followed(name: Framework) -> None:
     ("given", "says"),
     [
         ({"teacher": "exact_bcp", "framework": "at"}, "framework = 'at' is refused for teacher = 'exact_bcp'"),
-        ({"framework": "vid", "architecture": "resnet8"}, "architecture resnet8 has 3, the teacher's cnn16 2."),
+        ({"framework": "vid", "architecture": "resnet8"}, "architecture resnet8 has 3, the teacher's cnn32 2."),
         ({"framework": "crd", "omit_classes": "0+1+2+3+4+5+6+7+8"}, "so at least two must stay."),
         ({"framework": "sp", "teacher": "ensemble"}, "which has no one network to follow"),
     ],

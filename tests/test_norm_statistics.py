@@ -346,6 +346,6 @@ def test_a_run_that_is_older_than_the_parameter_keeps_its_meaning(store: object)
     loaded = teachers.load(runs.Run(run.name))
     assert isinstance(loaded, Variational) and loaded.images is None
     metrics, _, _ = teachers.evaluate(loaded, small.DATASET)
-    assert metrics == run.metrics
+    assert metrics.items() <= run.metrics.items()
     parent = plan(small.student(teacher=run.name)).parents["teacher"]
     assert isinstance(parent.config, TeacherConfig) and parent.config.norm_statistics is NormStatistics.RUNNING

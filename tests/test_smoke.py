@@ -170,7 +170,7 @@ def test_a_job_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv(f"KDLIB_{name.upper()}", str(tmp_path / name))
     (tmp_path / "diverging.yaml").write_text(
         "title: Diverging\nparameters: {dataset: 'digits:tiny', architecture: cnn4, epochs: 50, threads: 1}\n"
-        "teachers: {steep: {optimizer: sgd, learning_rate: 100, weight_decay: 1, momentum: 0.9}}\n"
+        "teachers: {steep: {optimizer: sgd, learning_rate: 100, weight_decay: 1, momentum: 0.9, schedule: constant}}\n"
     )
     command = [sys.executable, "-m", "kdlib", "study", str(tmp_path / "diverging.yaml")]
     done = subprocess.run(command, cwd=paths.ROOT, capture_output=True, text=True, timeout=300, check=False)

@@ -17,7 +17,6 @@ from kdlib.errors import InputError
 from kdlib.models import build
 from kdlib.variational import (
     Family,
-    InducingPosterior,
     Options,
     bayesianize,
     draw,
@@ -27,7 +26,6 @@ from kdlib.variational import (
     pinned,
     posteriors,
     sample_forward,
-    sampling,
 )
 from kdlib.variational.inducing import DIAGONAL_FLOOR, Inducing
 from kdlib.variational.mean_field import MeanField
@@ -36,13 +34,8 @@ MEAN_FIELD = Options(family=Family.MEAN_FIELD)
 SMALL = Options(inducing_rows=4, inducing_columns=5)
 EVERY = {
     "mean_field": MEAN_FIELD,
-    **{
-        f"{posterior}{'' if whitened else '_unwhitened'}": Options(
-            inducing_rows=4, inducing_columns=5, posterior=posterior, whitened=whitened, members=3
-        )
-        for posterior in InducingPosterior
-        for whitened in (True, False)
-    },
+    "inducing": SMALL,
+    "inducing_unwhitened": Options(inducing_rows=4, inducing_columns=5, whitened=False),
 }
 every = pytest.mark.parametrize("options", EVERY.values(), ids=EVERY.keys())
 
@@ -132,42 +125,21 @@ def test_mean_field_draws_have_its_mean_and_sd() -> None:
 
 
 @pytest.mark.parametrize("whitened", [True, False])
-@pytest.mark.parametrize("kind", [InducingPosterior.DIAGONAL, InducingPosterior.MATRIX, InducingPosterior.FULL])
-def test_inducing_kl_is_that_of_torch_distributions(kind: InducingPosterior, whitened: bool) -> None:
+def test_inducing_kl_is_that_of_torch_distributions(whitened: bool) -> None:
     """KL of q(U), and of q(W | U) for any U, both from explicit covariance matrices."""
-    options = Options(posterior=kind, whitened=whitened, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
+    options = Options(whitened=whitened, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
     layer = inducing_layer(options)
     q = layer.inducing
-    if kind is InducingPosterior.DIAGONAL:
-        factor = torch.diag(0.1 * torch.sigmoid(q.raw_sd).flatten())
-    elif kind is InducingPosterior.MATRIX:
-        factor = torch.kron(q.row.factor()[0], q.column.factor()[0])
-    else:
-        factor = q.joint.factor()[0]
-    sd = (factor @ factor.T).diagonal().sqrt()
+    sd = 0.1 * torch.sigmoid(q.raw_sd).flatten()
     assert (sd < 0.1).all()
-    posterior = MultivariateNormal(q.centre().flatten(), factor @ factor.T)
+    posterior = MultivariateNormal(q.mean.flatten(), sd.square().diag())
     prior_covariance = torch.eye(6, dtype=torch.float64)
     if not whitened:
         prior_covariance = torch.kron(psi(layer.z_row, layer.raw_d_row), psi(layer.z_column, layer.raw_d_column))
-    expected = kl_divergence(posterior, MultivariateNormal(torch.zeros_like(q.centre()).flatten(), prior_covariance))
+    expected = kl_divergence(posterior, MultivariateNormal(torch.zeros_like(q.mean).flatten(), prior_covariance))
     mean, covariance = conditional(layer, torch.randn(2, 3, dtype=torch.float64))
     narrow = MultivariateNormal(mean, layer.lambda_().square() * covariance)
     expected = expected + kl_divergence(narrow, MultivariateNormal(mean, covariance))
-    torch.testing.assert_close(layer.kl(), expected)
-
-
-@pytest.mark.parametrize("whitened", [True, False])
-def test_ensemble_kl_is_the_negative_log_prior_of_its_members(whitened: bool) -> None:
-    options = Options(posterior="ensemble", whitened=whitened, inducing_rows=2, inducing_columns=3, members=4)
-    layer = inducing_layer(options)
-    covariance = torch.eye(6, dtype=torch.float64)
-    if not whitened:
-        covariance = torch.kron(psi(layer.z_row, layer.raw_d_row), psi(layer.z_column, layer.raw_d_column))
-    points = layer.inducing.mean.flatten(1)
-    log_prior = MultivariateNormal(torch.zeros(6, dtype=torch.float64), covariance).log_prob(points).mean()
-    lam = layer.lambda_()
-    expected = -log_prior - 3 * torch.tensor(2 * torch.pi).log() + 12 * (lam**2 / 2 - lam.log() - 0.5)
     torch.testing.assert_close(layer.kl(), expected)
 
 
@@ -202,14 +174,12 @@ def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w() -> None:
     assert_moments(draws, zero, layer.prior_sd**2 * torch.eye(12, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("kind", [InducingPosterior.DIAGONAL, InducingPosterior.MATRIX, InducingPosterior.FULL])
-def test_draws_of_u_have_the_covariance_that_the_kl_uses(kind: InducingPosterior) -> None:
-    options = Options(posterior=kind, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
-    q = inducing_layer(options).inducing
+def test_draws_of_u_have_the_covariance_that_the_kl_uses() -> None:
+    q = inducing_layer(Options(inducing_rows=2, inducing_columns=3, initial_sd=0.05)).inducing
     with torch.no_grad():
-        covariance = q.draw(200_000, None, None).flatten(1).T.cov()
+        covariance = q.draw(200_000, None).flatten(1).T.cov()
         torch.testing.assert_close(torch.logdet(covariance), q.log_det(), atol=0.05, rtol=0)
-        energy = covariance.trace() + q.centre().square().sum()
+        energy = covariance.trace() + q.mean.square().sum()
         torch.testing.assert_close(energy, q.energy(None, None), rtol=0.01, atol=0)
 
 
@@ -221,8 +191,6 @@ def test_without_spread_every_draw_is_the_deterministic_twin(options: Options) -
         for name, parameter in network.named_parameters():
             if name.endswith(("raw_sd", "raw_lambda")):
                 parameter.fill_(-30.0)
-            elif "posterior" in name and options.posterior is InducingPosterior.ENSEMBLE and parameter.ndim == 3:
-                parameter.copy_(parameter[:1].expand_as(parameter))
     twin = small_net().eval()
     source = network.state_dict()
     layers = [module for module in network.modules() if hasattr(module, "posterior")]
@@ -338,10 +306,8 @@ def test_gradients_reach_every_parameter(options: Options) -> None:
     x, y = torch.randn(8, 2, 6, 6), torch.randint(5, (8,))
     likelihood = F.cross_entropy(network(x), y)
     likelihood.backward(retain_graph=True)
-    unused = {"raw_d_row", "raw_d_column"} if options.posterior is InducingPosterior.ENSEMBLE else set()
     for name, parameter in network.named_parameters():
-        if name.rpartition(".")[2] not in unused:
-            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
     network.zero_grad()
     (likelihood + kl(network) / 100).backward()
     for name, parameter in network.named_parameters():
@@ -386,7 +352,7 @@ def test_any_architecture_becomes_bayesian(name: str) -> None:
 
 
 def test_sampling_leaves_the_network_as_it_was() -> None:
-    network = bayesian(EVERY["ensemble"]).train()
+    network = bayesian(EVERY["inducing"]).train()
     network[1].eval()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     x = torch.randn(4, 2, 6, 6)
@@ -441,29 +407,6 @@ def test_a_bayesian_network_survives_pickling_by_torch() -> None:
     assert torch.equal(mean_forward(torch.load(buffer, weights_only=False), x), mean_forward(network, x))
 
 
-def test_ensemble_members_take_turns_in_all_layers_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many samples as members meet each once, also where the draws come in chunks; training takes turns."""
-    network = bayesian(EVERY["ensemble"])
-    with torch.no_grad():
-        for posterior in posteriors(network):
-            posterior.raw_lambda.fill_(-30.0)
-    x = torch.randn(4, 2, 6, 6)
-    device = torch.device("cpu")
-    members = []
-    for member in range(3):
-        weights = draw(network, 1, members=torch.tensor([member], device=device))
-        with pinned(network, [w[0] for w in weights]), torch.no_grad():
-            members.append(network.eval()(x))
-    monkeypatch.setattr(sampling, "DRAWS_AT_ONCE", 1)
-    for seed in range(4):
-        outputs = sample_forward(network, x, 3, torch.Generator().manual_seed(seed))
-        met = sorted(next(k for k in range(3) if torch.allclose(o, members[k], atol=1e-4)) for o in outputs)
-        assert met == [0, 1, 2]
-    turns = [posterior.inducing.turn.item() for posterior in posteriors(network)]
-    network.train()(x)
-    assert [posterior.inducing.turn.item() for posterior in posteriors(network)] == [turn + 1 for turn in turns]
-
-
 @pytest.mark.parametrize("family", list(Family))
 def test_bf16_autocast_draws_in_float32(family: Family) -> None:
     network = bayesian(Options(family=family))
@@ -495,27 +438,24 @@ def test_channels_last_gives_the_same_outputs(vectorised: bool) -> None:
 
 
 def test_sd_and_lambda_stay_below_their_caps() -> None:
-    for name in ("diagonal", "matrix", "full"):
-        network = bayesian(EVERY[name])
-        scatter(network, 20.0)
-        for posterior in posteriors(network):
-            spread = posterior.inducing.draw(500, None, None).std(0)
-            assert (spread < 0.1 * 1.15).all()
-            assert 0 < posterior.lambda_() <= 0.03
+    network = bayesian(SMALL)
+    scatter(network, 20.0)
+    for posterior in posteriors(network):
+        spread = posterior.inducing.draw(500, None).std(0)
+        assert (spread < 0.1 * 1.15).all()
+        assert 0 < posterior.lambda_() <= 0.03
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"family": "dropout"}, "family is 'dropout'"),
-        ({"posterior": "dense"}, "posterior is 'dense'"),
         ({"prior_scale": 0.0}, "prior_scale is 0.0"),
         ({"initial_sd": float("nan")}, "initial_sd is nan"),
         ({"initial_sd": 0.2}, "max_sd is 0.1"),
         ({"lambda_initial": 0.05}, "lambda_initial is 0.05"),
         ({"lambda_max": 2.0}, "lambda_max 2.0"),
         ({"inducing_rows": 0}, "inducing_rows is 0"),
-        ({"members": 1}, "members is 1"),
         ({"diagonal_initial": 0.0}, "diagonal_initial is 0.0"),
     ],
 )
@@ -531,8 +471,6 @@ def test_networks_that_cannot_be_used_are_refused() -> None:
         bayesianize(bayesian(SMALL), SMALL)
     with pytest.raises(InputError, match="NonDynamicallyQuantizableLinear"):
         bayesianize(nn.MultiheadAttention(4, 2), SMALL)
-    with pytest.raises(InputError, match="must be at most 4096"):
-        bayesianize(nn.Linear(100, 100), Options(posterior=InducingPosterior.FULL))
     for action in (kl, lambda network: sample_forward(network, torch.zeros(1, 2, 6, 6), 2)):
         with pytest.raises(InputError, match="bayesianize it first"):
             action(small_net())

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from kdlib.options import Family, InducingPosterior
+from kdlib.options import Family
 from kdlib.variational.bayesianize import bayesianize, kl, kl_weight, posteriors
 from kdlib.variational.options import Options
 from kdlib.variational.sampling import draw, mean_forward, pinned, sample_forward
 
 __all__ = [
     "Family",
-    "InducingPosterior",
     "Options",
     "bayesianize",
     "draw",

@@ -27,7 +27,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kdlib.variational.inducing_posteriors import POSTERIORS, InducingWeights
+from kdlib.variational.inducing_weights import InducingWeights
 from kdlib.variational.options import Options
 from kdlib.variational.posterior import Posterior, from_raw, to_raw
 
@@ -78,9 +78,7 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
         with torch.no_grad():
             psi = 1 + options.diagonal_initial**2  # Ψ = psi I, as Z has orthonormal rows
             start = self.z_row @ weight @ self.z_column.mT * (psi / self.prior_sd)
-            self.inducing: InducingWeights = POSTERIORS[options.posterior](
-                start if self.whitened else psi * start, options
-            )
+            self.inducing = InducingWeights(start if self.whitened else psi * start, options)
 
     def lambda_(self) -> Tensor:
         """Return λ in (0, lambda_max), a scalar."""
@@ -97,7 +95,7 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
     def compute_factors(self) -> tuple[Side, Side, Tensor, Tensor]:
         """Return the rows' and the columns' `Side`, the mean of W, (d_out, d_in), and λ."""
         row, column = self.side(self.z_row, self.raw_d_row), self.side(self.z_column, self.raw_d_column)
-        return row, column, self.mean_given(self.inducing.centre(), row, column), self.lambda_()
+        return row, column, self.mean_given(self.inducing.mean, row, column), self.lambda_()
 
     def whiten(self, u: Tensor, row: Side, column: Side) -> Tensor:
         """Return V = L_r⁻¹ U L_c⁻ᵀ of `u`, (..., m_r, m_c), which is V itself if q is over it."""
@@ -115,8 +113,8 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
     def centre(self) -> Tensor:
         return self.factors()[2]
 
-    def draw(self, samples: int, generator: torch.Generator | None = None, members: Tensor | None = None) -> Tensor:
-        return self.draw_given(self.inducing.draw(samples, generator, members), generator)
+    def draw(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        return self.draw_given(self.inducing.draw(samples, generator), generator)
 
     def draw_given(self, u: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Draw W from q(W | U) for each `u`, (samples, m_r, m_c), by Matheron's rule."""
@@ -135,7 +133,7 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
     def kl(self) -> Tensor:
         """Return KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar)."""
         q, lam = self.inducing, self.lambda_()
-        rows, columns = q.centre().shape
+        rows, columns = q.mean.shape
         conditional = self.z_row.shape[1] * self.z_column.shape[1] * (lam.square() / 2 - lam.log() - 0.5)
         size = rows * columns
         if self.whitened:

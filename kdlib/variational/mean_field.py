@@ -38,7 +38,7 @@ class MeanField(Posterior[tuple[Tensor, Tensor]]):
     def centre(self) -> Tensor:
         return self.mean
 
-    def draw(self, samples: int, generator: torch.Generator | None = None, members: Tensor | None = None) -> Tensor:
+    def draw(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         mean, sd = self.factors()
         noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
         return torch.addcmul(mean, noise, sd)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from kdlib.errors import InputError
-from kdlib.options import Family, InducingPosterior
+from kdlib.options import Family
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,6 @@ class Options:
         inducing_rows, inducing_columns: ≥ 1; the size of U, never more than the layer's own. From here on:
             inducing only.
         whitened: q is over V with U = L_r V L_cᵀ, whose prior is N(0, I), instead of over U.
-        posterior: the kind of q(U).
-        members: ≥ 2; points of the ensemble posterior.
         lambda_initial, lambda_max: 0 < initial < max ≤ 1; sd of W given U in units of its prior sd.
         diagonal_initial: > 0.01; the first value of D_r and D_c.
 
@@ -40,19 +38,14 @@ class Options:
     inducing_rows: int = 128
     inducing_columns: int = 128
     whitened: bool = True
-    posterior: InducingPosterior = InducingPosterior.DIAGONAL
-    members: int = 5
     lambda_initial: float = 1e-3
     lambda_max: float = 0.03
     diagonal_initial: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in ("family", "posterior"):
-            kind = {"family": Family, "posterior": InducingPosterior}[name]
-            given = getattr(self, name)
-            if given not in list(kind):
-                raise InputError(f"{name} is {given!r}; it must be one of {', '.join(kind)}.")
-            object.__setattr__(self, name, kind(given))
+        if self.family not in list(Family):
+            raise InputError(f"family is {self.family!r}; it must be one of {', '.join(Family)}.")
+        object.__setattr__(self, "family", Family(self.family))
         for name in ("prior_scale", "initial_sd"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
@@ -65,7 +58,7 @@ class Options:
                 f"lambda_initial is {self.lambda_initial} and lambda_max {self.lambda_max}; "
                 "they must satisfy 0 < lambda_initial < lambda_max <= 1."
             )
-        for name, least in (("inducing_rows", 1), ("inducing_columns", 1), ("members", 2)):
+        for name, least in (("inducing_rows", 1), ("inducing_columns", 1)):
             value = getattr(self, name)
             if value < least:
                 raise InputError(f"{name} is {value}; it must be an integer of at least {least}.")

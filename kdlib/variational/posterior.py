@@ -51,17 +51,15 @@ class Posterior(nn.Module, ABC, Generic[Factors]):
 
     @abstractmethod
     def centre(self) -> Tensor:
-        """Return the weights of the deterministic twin, (d_out, d_in): the mean, or the first member."""
+        """Return the weights of the deterministic twin, (d_out, d_in): the mean."""
 
     @abstractmethod
-    def draw(self, samples: int, generator: torch.Generator | None = None, members: Tensor | None = None) -> Tensor:
+    def draw(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw W, (samples, d_out, d_in).
 
         Args:
             samples: count.
             generator: the source of randomness; None is torch's global one.
-            members: (samples,) int64, which member of an ensemble each draw takes, modulo their number;
-                None: the next in turn, as in training. Posteriors without members ignore it.
         """
 
     @abstractmethod

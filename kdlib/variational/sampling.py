@@ -23,32 +23,16 @@ VECTORISE_BELOW = {"cpu": 2**26, "cuda": 2**30}
 """Multiply-adds of a pass below which its overhead rules, so that one vectorised pass beats a loop."""
 
 
-def draw(
-    network: nn.Module,
-    samples: int = 1,
-    generator: torch.Generator | None = None,
-    members: Tensor | None = None,
-) -> list[Tensor]:
+def draw(network: nn.Module, samples: int = 1, generator: torch.Generator | None = None) -> list[Tensor]:
     """Draw all weights of `network`, one tensor (samples, d_out, d_in) a Bayesian layer, without gradient.
 
     Args:
         samples: ≥ 1.
         generator: the source of randomness; None is torch's global one.
-        members: (samples,) int64, the members that an ensemble posterior takes; None draws a first one, from
-            which they follow in turn, so that as many samples as members meet each once.
     """
     found = posteriors(network)
-    device = next(found[0].parameters()).device
-    if members is None:
-        members = member_indices(samples, generator, device)
-    with torch.no_grad(), without_autocast(device.type):
-        return [posterior.draw(samples, generator, members) for posterior in found]
-
-
-def member_indices(samples: int, generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """Return consecutive member indices from a random first one, (samples,) int64."""
-    first = torch.randint(2**31, (1,), generator=generator, device=device)
-    return first + torch.arange(samples, device=device)
+    with torch.no_grad(), without_autocast(next(found[0].parameters()).device.type):
+        return [posterior.draw(samples, generator) for posterior in found]
 
 
 @contextmanager
@@ -133,7 +117,7 @@ def sample_forward(
     """
     if samples < 1:
         raise InputError(f"samples is {samples}; it must be an integer of at least 1.")
-    found = posteriors(network)
+    posteriors(network)  # or there is none
     if vectorised is None:
         vectorised = samples > 1 and vectorises(network, x)
     weights = sum(layer.weight_shape.numel() for layer in layers(network))
@@ -152,9 +136,8 @@ def sample_forward(
                 weights_of, norms_of = zip(*several, strict=True)
                 yield stacked(weights_of), stacked(norms_of)
             return
-        members = member_indices(samples, generator, next(found[0].parameters()).device)
-        for chunk in (members[start : start + at_once] for start in starts):
-            yield draw(network, len(chunk), generator, chunk), []
+        for start in starts:
+            yield draw(network, min(at_once, samples - start), generator), []
 
     outputs: list[Tensor] = []
     with evaluating(network):

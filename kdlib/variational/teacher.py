@@ -85,9 +85,7 @@ class Variational(Teacher):
     def _weights(self, sample: int) -> list[Tensor]:
         device = self.hardware.torch_device
         generator = torch.Generator(device).manual_seed(stream(*self.keys, sample))
-        # members of an ensemble posterior in turn, from one that the block decides
-        member = torch.tensor([stream(*self.keys) % 2**31 + sample], device=device)
-        return [weight[0] for weight in draw(self.network, 1, generator, member)]
+        return [weight[0] for weight in draw(self.network, 1, generator)]
 
     def _outputs(self, x: Tensor, samples: int) -> Tensor:
         numbered = self.numbered if self.images is not None else None
@@ -109,8 +107,6 @@ def options_of(config: TeacherConfig) -> Options:
         "inducing_rows": config.inducing_rows,
         "inducing_columns": config.inducing_columns,
         "whitened": config.whitened,
-        "posterior": config.inducing_posterior,
-        "members": config.posterior_members,
         "lambda_initial": config.lambda_initial,
         "lambda_max": config.lambda_max,
     }
