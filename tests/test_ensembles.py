@@ -9,7 +9,7 @@ import small
 import torch
 
 from kdlib import teachers
-from kdlib.augment import view
+from kdlib.augment import PAD, view
 from kdlib.config import Augmentation
 from kdlib.ensembles import FIRST_PASS, AugmentationAveraged, Ensemble
 from kdlib.errors import InputError
@@ -21,7 +21,7 @@ VIEWS = Augmentation.REFLECT_CROP_FLIP
 
 
 def averaged(views: int = 4, augmentation: Augmentation = VIEWS, seed: int = 3) -> AugmentationAveraged:
-    return AugmentationAveraged(small.untrained_teacher(), views, augmentation, seed, "averaged")
+    return AugmentationAveraged(small.untrained_teacher(), views, augmentation, seed, PAD, "averaged")
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
