@@ -15,7 +15,7 @@ PAD = 4
 
 def pad_of(dataset: str, side: int) -> int:
     """Return how far a crop may move the images of a dataset: 4 pixels, of CIFAR reduced to `side` as large a share."""
-    return max(1, PAD * side // 32) if dataset.startswith("cifar") else PAD
+    return PAD * side // 32 if dataset.startswith("cifar") else PAD
 
 
 def offsets(seed: int, epoch: int, index: Tensor, pad: int = PAD) -> tuple[Tensor, Tensor, Tensor]:

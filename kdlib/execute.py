@@ -169,18 +169,22 @@ def _check(planned: Plan, chosen: data.Dataset | None) -> None:
     for role, parent in planned.parents.items():
         if parent.record["run_type"] == "weights":
             teacher_of(parent, chosen, hardware)
-        if parent.config.dataset == config.dataset:
+        if (parent.config.dataset, parent.config.image_size) == (config.dataset, config.image_size):
             continue
         theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}
         if not theirs:
             other = dataset(parent.config)
             theirs = {"classes": list(other.classes), "shape": list(other.shape)}
-        for what, value in (("classes", list(chosen.classes)), ("shape", list(chosen.shape))):
-            if theirs[what] != value:
-                raise InputError(
-                    f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose {what} are "
-                    f"not those of {config.dataset}."
-                )
+        if theirs["classes"] != list(chosen.classes):
+            raise InputError(
+                f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose classes are "
+                f"not those of {config.dataset}."
+            )
+        if theirs["shape"] != list(chosen.shape):
+            raise InputError(
+                f"{role} = {parent.name!r} is refused: it was trained on images of shape {tuple(theirs['shape'])}, and "
+                f"these have shape {chosen.shape}."
+            )
     if isinstance(config, StudentConfig) and config.framework not in frameworks.PROBABILITIES:
         _check_framework(config, planned.parents.get("teacher"), chosen)
 

@@ -87,6 +87,8 @@ def name_of(config: Config, fingerprint: str, parents: dict[str, str], role: str
     tail = hashlib.sha256(canonical(identity).encode()).hexdigest()[:10]
     dataset = "folder" if config.dataset.startswith("folder:") else config.dataset
     dataset = dataset.replace(":", "-").replace("@", "-").replace(".", "_")
+    if dataset.startswith("cifar") and config.image_size:
+        dataset = f"{dataset}-{config.image_size}"
     seed = f"{len(config.seeds.split('+'))}-seeds" if isinstance(config, SyntheticConfig) else f"s{config.seed}"
     parts = [str(config.run_type), dataset, role, getattr(config, "architecture", None), seed, tail]
     return "-".join(part for part in parts if part)

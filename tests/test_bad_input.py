@@ -83,6 +83,8 @@ def test_the_command_line_ends_with_a_sentence_and_a_status(tmp_path: Path) -> N
         ({"dataset": "mnist"}, "'mnist'"),
         ({"dataset": "digits:vast"}, "'digits:vast'"),
         ({"dataset": "folder:/nowhere"}, "'/nowhere' is not a folder"),
+        ({"dataset": "cifar10", "image_size": 20}, "image_size is 20, but the images of cifar10 have 32 or 16 or 8"),
+        ({"dataset": "cifar10", "image_size": 4}, "image_size = 4 is refused"),
         ({"epochs": -1}, "epochs = -1"),
         ({"epochs": "many"}, "epochs = 'many'"),
         ({"epochs": 1.5}, "epochs = 1.5"),

@@ -10,14 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small
 import torch
 from PIL import Image
 
 from kdlib import data, paths
 from kdlib.data import BCPSource, cache, cifar, humans, subsets
 from kdlib.errors import InputError
-from kdlib.plans import plan
 
 
 @pytest.fixture
@@ -407,48 +405,3 @@ def test_the_data_root_is_only_read(data_root: Path) -> None:
     data.load("cifar10", data_root)
     assert sorted(data_root.rglob("*")) == before
     assert not paths.datasets().is_relative_to(data_root)
-
-
-# --- CIFAR, reduced ------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("side", [16, 8])
-def test_a_reduced_pixel_is_the_mean_of_its_block_half_rounded_up(side: int) -> None:
-    full = np.random.default_rng(0).integers(0, 256, (7, 3, 32, 32), dtype=np.uint8)
-    block = 32 // side
-    means = full.reshape(7, 3, side, block, side, block).astype(np.float64).mean((3, 5))
-    assert np.array_equal(cifar.reduced(full, side), np.floor(means + 0.5).astype(np.uint8))
-    flat = np.full((1, 3, 32, 32), 255, np.uint8)
-    assert (cifar.reduced(flat, side) == 255).all()
-
-
-def test_a_size_is_part_of_what_images_are_but_the_full_size_is_none() -> None:
-    for name in ("cifar10", "cifar100", "cifar10h"):
-        marks = {size: data.fingerprint(name, image_size=size) for size in (None, 32, 16, 8)}
-        assert marks[None] == marks[32]
-        assert len(set(marks.values())) == 3
-        for size in (64, 20, 4, 31):
-            with pytest.raises(InputError, match=rf"image_size is {size}, but .* 32 or 16 or 8 pixels a side"):
-                data.fingerprint(name, image_size=size)
-
-
-def test_the_full_size_names_the_same_run(store: Path) -> None:
-    given = {"dataset": "cifar100", "architecture": "resnet8", **small.USUAL}
-    none, full, half = (plan(small.teacher(**given, image_size=size)).name for size in (None, 32, 16))
-    assert none == full != half
-
-
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "cifar10h"])
-def test_reduced_images_keep_rows_labels_and_people(data_root: Path, name: str) -> None:
-    full, half = data.load(name, data_root), data.load(name, data_root, image_size=16)
-    assert half.shape == (3, 16, 16) and half.fingerprint == data.fingerprint(name, data_root, 16)
-    for ours, theirs in ((half.train, full.train), (half.val, full.val), (half.test, full.test)):
-        assert torch.equal(ours.labels, theirs.labels)
-        rows = torch.arange(0, len(theirs), 97)
-        assert np.array_equal(ours.pixels[rows].numpy(), cifar.reduced(theirs.pixels[rows].numpy(), 16))
-        assert (ours.bcp is None) == (theirs.bcp is None)
-        assert ours.bcp is None or torch.equal(ours.bcp, theirs.bcp)  # type: ignore[arg-type]
-    if name != "cifar10h":  # whose mean and sd are those of CIFAR-10
-        images = half.train.images.double()
-        assert images.mean((0, 2, 3)).tolist() == pytest.approx(list(half.mean), abs=1e-6)
-        assert images.std((0, 2, 3), correction=0).tolist() == pytest.approx(list(half.std), abs=1e-6)

@@ -72,10 +72,13 @@ def test_bad_input_stops_before_any_work(store: Path, given: dict[str, Any], say
 def test_a_teacher_that_does_not_fit_is_refused_before_any_work(store: Path, tmp_path: Path) -> None:
     teacher = execute(small.teacher())
     record = teacher.record
-    for what, value in (("classes", ["cat", "dog"]), ("shape", [3, 32, 32])):
+    for what, value, says in (
+        ("classes", ["cat", "dog"], "trained on digits:small, whose classes are not those of digits:tiny"),
+        ("shape", [3, 32, 32], r"trained on images of shape \(3, 32, 32\), and these have shape \(1, 8, 8\)"),
+    ):
         other = {**record, what: value, "config": {**record["config"], "dataset": "digits:small"}}
         write_json(teacher.path / "config.json", other)
-        with pytest.raises(InputError, match=f"trained on digits:small, whose {what} are not those of digits:tiny"):
+        with pytest.raises(InputError, match=says):
             execute(small.student(teacher=teacher.name))
     write_tensors(tmp_path / "w.safetensors", {"head.bias": torch.zeros(10)})
     with pytest.raises(InputError, match="does not fit cnn4: it lacks"):

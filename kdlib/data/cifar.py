@@ -93,7 +93,7 @@ def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
 def _reduce(folder: Path, name: str, root: Path, side: int) -> cache.Meta:
     """Write the cache of a reduced size: the rows and splits of the full size."""
     full = load(name, root)
-    total, squares = np.zeros(3), np.zeros(3)
+    total, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)  # whole numbers: the same on every machine
     splits = (full.train, full.val, full.test)
     with (folder / cache.PIXELS).open("wb") as file:
         for split in splits:
@@ -101,12 +101,12 @@ def _reduce(folder: Path, name: str, root: Path, side: int) -> cache.Meta:
                 small = reduced(split.pixels[rows].numpy(), side)
                 file.write(small.tobytes())
                 if split is full.train:
-                    used = small.astype(np.float64) / 255
-                    total, squares = total + used.sum((0, 2, 3)), squares + np.square(used).sum((0, 2, 3))
+                    total += small.sum((0, 2, 3), dtype=np.int64)
+                    squares += np.square(small, dtype=np.int64).sum((0, 2, 3))
     cache.write_labels(folder, torch.cat([split.labels for split in splits]).numpy().astype("<i8"))
     pixels = len(full.train) * side * side
-    mean = total / pixels
-    means, stds = (tuple(round(float(v), 6) for v in vs) for vs in (mean, np.sqrt(squares / pixels - mean**2)))
+    mean, square = total / pixels / 255, squares / pixels / 255**2
+    means, stds = (tuple(round(float(v), 6) for v in values) for values in (mean, np.sqrt(square - mean**2)))
     counts = (len(full.train), len(full.val), len(full.test))
     return cache.Meta(fingerprint(name, side), full.classes, (3, side, side), counts, means, stds)
 
