@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import subprocess
@@ -23,7 +24,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from kdlib.execute import check, execute
     from kdlib.sweeps import expand
 
-    path = Path(arguments.config)
+    path = paths.whole(arguments.config)
     try:
         given: Any = json.loads(path.read_text())
     except (OSError, ValueError) as error:  # no file, no text or no JSON
@@ -91,6 +92,7 @@ def _study(arguments: argparse.Namespace) -> int:
     cluster = "executor" in yaml.safe_load((profile / "config.yaml").read_text())
     jobs.check_paths(cluster or any(option.startswith(("-e", "--executor")) for option in arguments.snakemake))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
+    command += ["--configfile", str(profile / "study.yaml")]  # in the profile it would be sought in the current folder
     command += ["--directory", str(paths.ROOT), "--workflow-profile", str(profile)]
     command += arguments.snakemake
     stale = jobs.stale(study, settings["runs_per_job"])
@@ -109,9 +111,10 @@ def _records(arguments: argparse.Namespace) -> None:
     from kdlib.keeping import keep
 
     if arguments.store is not None:
-        if not Path(arguments.store).is_dir():
-            raise InputError(f"from = {arguments.store!r} is refused: it must be the folder of a run store.")
-        os.environ["KDLIB_RUNS"] = arguments.store
+        store = str(paths.whole(arguments.store))
+        if not Path(store).is_dir():
+            raise InputError(f"from = {store!r} is refused: it must be the folder of a run store.")
+        os.environ["KDLIB_RUNS"] = store
     folder, count = keep(arguments.study, seeds.chosen(studies.load(arguments.study), arguments.seeds))
     print(f"{count} runs in {folder}")
 
@@ -159,11 +162,23 @@ def main(given: list[str] | None = None) -> int:
     arguments.snakemake = rest
     if rest and arguments.function is not _study:
         parser.error(f"unknown arguments: {' '.join(rest)}")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows ASCII alone gets question marks, no traceback
+    paths.settle()
     try:
-        return arguments.function(arguments) or 0
+        status = arguments.function(arguments) or 0
+        sys.stdout.flush()
+        return status
     except KdlibError as error:
         print(f"kdlib: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("kdlib: stopped; the same command goes on from here.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `list | head`: nobody reads on, so nothing more is written, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 if __name__ == "__main__":

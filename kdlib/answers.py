@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from kdlib import paths
 from kdlib.augment import PAD, view
 from kdlib.checkpoints import read_tensors, write_json, write_tensors
 from kdlib.config import Augmentation
@@ -138,7 +138,7 @@ def halved(outputs: Tensor) -> Tensor:
 
 def limit() -> float:
     """Return the bytes of answers that are kept a teacher."""
-    return float(os.environ.get("KDLIB_ANSWERS_GB", LIMIT)) * 1e9
+    return paths.number("KDLIB_ANSWERS_GB", LIMIT) * 1e9
 
 
 def _size(folder: Path) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from kdlib import kinds, sets
+from kdlib import kinds, paths, sets
 from kdlib.defaults import defaults
 from kdlib.errors import InputError
 from kdlib.options import (
@@ -48,6 +48,8 @@ __all__ = [
 SCHEMAS: dict[RunType, type[Config]] = {
     c.run_type: c for c in (TeacherConfig, StudentConfig, MeasureConfig, EigencamConfig, SyntheticConfig)
 }
+PATHS = ("folder", "weights")
+"""What stands before the path of a dataset, or of a teacher."""
 FULL_SIZE = 32
 """The pixels a side of CIFAR's images as published: the same as none."""
 MEASURE: Literal["measure"] = "measure"
@@ -81,6 +83,25 @@ def unknown(name: str, run_type: RunType | str) -> str:
     return f"{name} is no parameter of {RunType(run_type).value}: {hint}"
 
 
+def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters with their paths absolute: those of `data_root`, `folder:<path>` and `weights:<file>`.
+
+    So they mean the same in a plan and in a job, which runs in another folder. Lists are gone through.
+    """
+
+    def placed(name: str, value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(name, one) for one in value]
+        if not isinstance(value, str):
+            return value
+        kind, colon, path = value.partition(":")
+        if colon and path and kind in PATHS:
+            return f"{kind}:{paths.whole(path)}"
+        return str(paths.whole(value)) if name == "data_root" else value
+
+    return {name: placed(name, value) for name, value in given.items()}
+
+
 def resolve(run_type: RunType | str, given: dict[str, Any]) -> Config:
     """Validate what was given, fill in the rest and set what has no effect back to its constant.
 
@@ -89,7 +110,7 @@ def resolve(run_type: RunType | str, given: dict[str, Any]) -> Config:
     """
     run_type = RunType(run_type)
     schema = SCHEMAS[run_type]
-    given = {name: value for name, value in given.items() if value is not None}
+    given = with_whole_paths({name: value for name, value in given.items() if value is not None})
     for name, value in given.items():
         field = schema.model_fields.get(name)
         if field is not None and kind_of(field) == "set" and "," in str(value):

@@ -33,7 +33,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from kdlib import paths
-from kdlib.config import Config, RunType, StudentConfig, TeacherConfig, fields
+from kdlib.config import Config, RunType, StudentConfig, TeacherConfig, fields, with_whole_paths
 from kdlib.errors import InputError
 from kdlib.sweeps import expand
 
@@ -177,7 +177,7 @@ def load(name: str) -> Study:
                     "-, the first a letter or digit."
                 )
             shared = {k: v for k, v in file.parameters.items() if k in known}
-            entries.append(Entry(run_type, label, _referring({**shared, **given}, run_type, path)))
+            entries.append(Entry(run_type, label, _referring(with_whole_paths({**shared, **given}), run_type, path)))
     everywhere = set().union(*(fields(run_type) for run_type in SECTIONS.values()))
     for key in file.parameters:
         if key not in everywhere:

@@ -9,7 +9,6 @@ all the data takes. The two differ only for a subset trained with `match = steps
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
 from collections.abc import Callable
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib import checkpoints, progress
+from kdlib import checkpoints, paths, progress
 from kdlib.augment import pad_of, view
 from kdlib.config import Augmentation, TrainingConfig
 from kdlib.data import Dataset, Split
@@ -31,7 +30,7 @@ from kdlib.guards import interruptible, memory_sentence
 from kdlib.hardware import Hardware
 from kdlib.schedule import Steps, learning_rate, optimizer_of, plan_steps
 
-SAVE_EVERY = float(os.environ.get("KDLIB_SAVE_EVERY", 10))
+SAVE_EVERY = paths.number("KDLIB_SAVE_EVERY", 10)
 """Seconds between checkpoints, at least; a slow disk stretches it to 50 times a save. `$KDLIB_SAVE_EVERY` sets it."""
 AHEAD = {"cuda": 64}
 """Steps whose views are made at once, elsewhere one: a GPU waits for each small kernel to be launched."""
