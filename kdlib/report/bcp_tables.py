@@ -18,7 +18,6 @@ from kdlib.claims.choice import against_control, entering
 from kdlib.claims.inference import gains, holm
 from kdlib.plots.bcp import TREATMENTS
 from kdlib.plots.style import name_of
-from kdlib.report import truths
 from kdlib.report.bcp_errors import PARTS
 from kdlib.report.sections import NAMED, Section, named, with_interval
 from kdlib.report.words import DUE, markdown, p_value, signed, table_of

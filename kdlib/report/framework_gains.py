@@ -100,8 +100,8 @@ def verdicts(rows: pd.DataFrame) -> HTML:
     lines = []
     for name in dict.fromkeys(rows["framework"]):
         part = rows[rows["framework"] == name]
-        both = [(100 * part.loc[part["teacher_label"] == label, "test_accuracy"]).tolist() for label in (BASELINE, TREATED)]
-        one, cells = by.get(str(name)), [with_interval(values) for values in both]
+        values = {label: (100 * own["test_accuracy"]).tolist() for label, own in part.groupby("teacher_label")}
+        one, cells = by.get(str(name)), [with_interval(values.get(label, [])) for label in (BASELINE, TREATED)]
         if one is None or one.effect is None:
             cells += ["–", "–", "–", "not run"]
         else:

@@ -196,15 +196,14 @@ def due_to_cmi(frame: pd.DataFrame) -> dict[str, dict[str, Effect]]:
     rows = against_control(frame)
     if rows.empty:
         return {}
-    found = {name: SOURCES[name](rows)[name] for name in OF_MCMI}
-    return {name: {member: one for member, one in own.items() if one} for name, own in found.items() if any(own.values())}
+    return {name: {m: one for m, one in SOURCES[name](rows)[name].items() if one is not None} for name in OF_MCMI}
 
 
 def notes(frame: pd.DataFrame, dataset: str) -> dict[str, str]:
     """Say by claim what stands beside its verdict.
 
-    Test NLL where nobody knows the BCPs or people's answers stand in for them, how many frameworks were run, a choice of
-    T that does not look at the omitted class, and MCMI of other parents.
+    Test NLL where nobody knows the BCPs or people's answers stand in for them, how many frameworks were run, the effect
+    at a T that was chosen without a look at the omitted class, and MCMI of other parents.
 
     Args:
         frame: a study's rows on one dataset, without synthetic experiments.

@@ -248,7 +248,7 @@ def verdict(rows: pd.DataFrame) -> Markdown:
 
 
 def _beside(rows: pd.DataFrame, control: pd.DataFrame) -> str:
-    """Write the effect where T is chosen on the kept classes, and what of it is due to CMI; nothing of either without."""
+    """Write the effect where T is chosen on the kept classes, and what of it is due to CMI, as far as measured."""
     strict = difference(rows, TREATED, STRICT)
     due = difference(control, TREATED) if len(control) else None
     said = f" With T chosen so: {points(strict, 1)} points (n = {strict.n})." if strict else ""
