@@ -183,6 +183,12 @@ def test_pages_of_an_unfinished_study_judge_nothing() -> None:
     assert all("supported" in one.data for one in (fewshot.short(done, "w", few), zeroshot.short(done, "w", without)))
     assert DUE in fewshot.short(done, "w", few).data and DUE[1:] in zeroshot.short(done, "w", without).data
     assert DUE in str(framework_gains.verdicts(frameworks).data)
+    teachers = named_groups(PLAIN[PLAIN["run_type"] == "teacher"])
+    assert str(bcp_tables.claims(teachers).data).count(DUE) == 1
+    others = named_groups(CROWDED[CROWDED["teacher_label"].isin(OTHERS) & (CROWDED["run_type"] == "teacher")])
+    assert bcp_tables.claims(others) is None
+    alone = teachers[teachers["teacher_label"] != CONTROL]
+    assert DUE not in str(bcp_tables.claims(alone).data)
 
 
 def test_what_mcmi_gains_over_its_control_is_its_gain_minus_the_control_s() -> None:

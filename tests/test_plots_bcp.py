@@ -79,11 +79,11 @@ def test_verdicts_need_five_pairs() -> None:
     few = runs().query("teacher != 'mcmi' or seed < 3")
     said = bcp_tables.closer(few, "deterministic").data
     assert "closer are variational, Laplace;" in said and "fewer than 5 pairs, are MCMI" in said
-    table = bcp_tables.claims(with_scaled(runs()), "deterministic").data
+    table = bcp_tables.claims(with_scaled(runs())).data
     assert table.count("supported") - table.count("not supported") == 3  # C3 twice, C14 as trained
     assert table.count("not supported") == 1  # C14 at the best temperature
-    assert "inconclusive" in bcp_tables.claims(runs(4), "deterministic").data
-    assert "not run" in bcp_tables.claims(runs().query("teacher != 'mcmi'"), "deterministic").data
+    assert "inconclusive" in bcp_tables.claims(runs(4)).data
+    assert "not run" in bcp_tables.claims(runs().query("teacher != 'mcmi'")).data
     assert "−0.0" in bcp_tables.differences(runs(), "deterministic").data
 
 

@@ -86,13 +86,17 @@ def closer(frame: pd.DataFrame, baseline: str) -> Markdown:
     return markdown("\n".join(lines))
 
 
-def claims(frame: pd.DataFrame, baseline: str) -> HTML:
+def claims(frame: pd.DataFrame) -> HTML | None:
     """Return the table of claims C3 and C14 on this dataset: effect, n, corrected p and verdict, and what is beside.
+
+    None where the labels that claims compare are not among the teachers: those of another network decide nothing.
 
     "Against scaled" compares the teacher as trained with the deterministic one at its best temperature. C14's best
     temperatures are those of temperature-scaled teachers.
     """
     table, control, frame = {claim.id: claim for claim in CLAIMS}, against_control(frame), entering(frame)
+    if (baseline := baseline_of(frame)) is None:
+        return None
     if SCALED not in frame:
         frame = frame.assign(**{SCALED: float("nan")})
     of = {kind: _chosen(frame, kind) for kind in ("variational", "laplace")}
@@ -112,8 +116,8 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
     family = {how: last["mcmi", how] for how in ("as trained", "best temperature")}
     verdicts |= {("mcmi", one.member): one for one in judge(table["C14"], family)}
     rows = []
-    for claim, effects in (("C3", third), ("C14", last)):
-        for (kind, how), effect in effects.items():
+    for claim, measured in (("C3", third), ("C14", last)):
+        for (kind, how), effect in measured.items():
             one = verdicts.get((kind, how))
             if one is None and effect is None:
                 continue
