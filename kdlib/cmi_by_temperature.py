@@ -15,7 +15,6 @@ from numpy.typing import ArrayLike
 
 from kdlib import records
 from kdlib.claims import CLAIMS, Effect, Judgement, judge, paired
-from kdlib.claims.choice import entering
 from kdlib.errors import InputError
 from kdlib.report.bcp_errors import tempered
 from kdlib.runs import Run
@@ -23,7 +22,9 @@ from kdlib.runs import Run
 GRID = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
 """Temperatures at which the CMI is computed."""
 KINDS = ("deterministic", "mcmi")
-"""Kinds of teacher that claim C13 is about: one network each."""
+"""Kinds of teacher of which the sweep is kept and shown: one network each."""
+PLAIN = "deterministic"
+"""The label of the teacher that claim C13 is about."""
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C13")
 ARRAYS = ("temperature", "val_cmi", "test_cmi")
 COLUMNS = ["run", *ARRAYS]
@@ -118,37 +119,37 @@ def students_of(students: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
                 yield f"{dataset}, {architecture}, α = {weight:g}, {name}", found.sort_values("temperature")
 
 
-def best(table: pd.DataFrame, kind: str = "deterministic") -> float | None:
-    """Return the temperature above 1 of the highest mean validation CMI of a kind of teacher, or None without one.
+def best(table: pd.DataFrame, label: str = PLAIN) -> float | None:
+    """Return the temperature above 1 of the highest mean validation CMI of a teacher, or None without one.
 
     Args:
-        table: what `sweep` gives, with `teacher` and `seed` beside each row.
+        table: what `sweep` gives, with `teacher_label` and `seed` beside each row.
+        label: of the teacher.
     """
-    warm = table[(table["teacher"] == kind) & (table["temperature"] > 1)]
+    warm = table[(table["teacher_label"] == label) & (table["temperature"] > 1)]
     return None if warm.empty else float(str(warm.groupby("temperature")["val_cmi"].mean().idxmax()))
 
 
-def effect(table: pd.DataFrame, kind: str = "deterministic") -> Effect | None:
+def effect(table: pd.DataFrame, label: str = PLAIN) -> Effect | None:
     """Return the test CMI at the best temperature above 1 minus that at T = 1, paired over seeds; C13's effect."""
-    warmest = best(table, kind)
+    warmest = best(table, label)
     if warmest is None:
         return None
-    wide = table[table["teacher"] == kind].pivot(index="seed", columns="temperature", values="test_cmi").dropna()
+    wide = table[table["teacher_label"] == label].pivot(index="seed", columns="temperature", values="test_cmi").dropna()
     return paired(wide[warmest].to_numpy(), wide[1.0].to_numpy()) if len(wide) else None
 
 
 def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
-    """Return the effect of C13, of the first deterministic teachers.
+    """Return the effect of C13, of the teachers labelled `deterministic`.
 
     Args:
         frame: a study's rows on one dataset.
     """
-    frame = entering(frame)
-    plain = frame[(frame["run_type"] == "teacher") & (frame["teacher"] == KINDS[0])]
+    plain = frame[frame["run_type"] == "teacher"]
     found = None
     if len(plain):
-        own = plain[plain["teacher_label"] == plain["teacher_label"].iloc[0]].drop_duplicates("seed")
-        found = effect(sweep(own).merge(own[["run", "teacher", "seed"]], on="run"))
+        own = plain[plain["teacher_label"] == PLAIN].drop_duplicates("seed")
+        found = effect(sweep(own).merge(own[["run", "teacher_label", "seed"]], on="run"))
     return {CLAIM.id: {CLAIM.treated[0]: found}}
 
 

@@ -50,9 +50,10 @@ def recorded(study: str | None = None) -> dict[str, dict[str, Any]]:
     return {one["run"]: {**one, "source": "record"} for file in records.files(study) for one in records.rows(file)}
 
 
-def plans_of(study: studies.Study) -> list[tuple[studies.Entry, Plan]]:
+@functools.cache
+def plans_of(study: studies.Study) -> tuple[tuple[studies.Entry, Plan], ...]:
     """Return the runs that a study expands to, with the entry each comes from."""
-    return [(entry, plan(config)) for entry in study.entries for config in entry.configs()]
+    return tuple((entry, plan(config)) for entry in study.entries for config in entry.configs())
 
 
 @functools.cache

@@ -3,23 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from kdlib import studies
+from kdlib import cmi_by_temperature, studies
 from kdlib.claims import Verdict
 from kdlib.claims.choice import CONTROL, LABELS, against_control, entering
 from kdlib.plans import plan
-from kdlib.report import bcp_tables, cmi_gain, fewshot, framework_gains, grid, verdicts, zeroshot
+from kdlib.report import (
+    bcp_tables,
+    cam_pages,
+    cmi_gain,
+    fewshot,
+    framework_gains,
+    grid,
+    grid_tables,
+    samples,
+    verdict_tables,
+    verdicts,
+    zeroshot,
+)
+from kdlib.report.sections import Section
+from kdlib.report.sections import named as named_groups
+from kdlib.report.verdicts import Column
+from kdlib.report.words import DUE
 
 SEEDS = range(6)
 GAINS = {"one_hot": 0.0, "exact_bcp": 0.06, "deterministic": 0.02, "fine_tuned": 0.03, "variational": 0.04,
          "laplace": 0.021, "mcmi": 0.035}  # fmt: skip
 OTHERS = {"overtrained": "deterministic", "inducing": "variational", "overtrained_laplace": "laplace",
-          "overtrained_mcmi": "mcmi"}  # fmt: skip
+          "overtrained_mcmi": "mcmi", "overtrained_temperature_scaled": "temperature_scaled"}  # fmt: skip
+SCALED = {"temperature_scaled": "s/deterministic", "temperature_scaled_mcmi": "s/mcmi",
+          "overtrained_temperature_scaled": "s/overtrained"}  # fmt: skip
 """Labels that a study may have beside: of kinds that claims compare, with absurd numbers."""
 
 
@@ -37,7 +56,8 @@ def student(label: str, teacher: str, kind: str, seed: int, accuracy: float, **m
 def teacher(label: str, kind: str, seed: int, quality: float) -> dict[str, Any]:
     jitter = 1e-3 * ((seed * 3 + len(label)) % 5)
     return {"run_type": "teacher", "source": "record", "label": label, "teacher": kind, "teacher_label": label,
-            "parent": "s/deterministic" if kind in ("mcmi", "laplace", "fine_tuned") else None, "seed": seed,
+            "parent": SCALED.get(label, "s/deterministic" if kind in ("mcmi", "laplace", "fine_tuned") else None),
+            "seed": seed,
             "dataset": "digits", "architecture": "cnn32", "val_nll": 0.6 - quality + jitter, "test_nll": 0.6 - quality,
             "test_kl_to_bcp": 0.4 - quality + jitter, "test_cmi": 0.5 + quality + jitter,
             "test_accuracy": 0.8 + quality / 10 + jitter}  # fmt: skip
@@ -53,18 +73,49 @@ def rows_of(label: str, kind: str, gain: float) -> list[dict[str, Any]]:
         out.append(student(f"zeroshot_{seed}", label, kind, seed, 0.7 + gain, omit_classes=str(seed)))
         if kind in ("deterministic", "mcmi", "fine_tuned"):
             out.append(student("frameworks", label, kind, seed, 0.74 + gain, framework="crd"))
+            out.append({**teacher("maps", kind, seed, gain), "teacher_label": label, "run_type": "eigencam",
+                        "stage": 3.0, "images": 500.0, "cam_entropy": 3 + gain + 1e-3 * ((seed * 3 + len(label)) % 5),
+                        "architecture": "cnn16" if label == "overtrained" else "cnn32"})  # fmt: skip
+        if kind == "variational":
+            out += [student("samples", label, kind, seed, 0.75 + gain * n, samples=n) for n in (2, 4)]
+        for t in (1.0, 4.0):
+            out.append(student("convergence", label, kind, seed, 0.8 + gain, epochs=50, schedule="constant",
+                               temperature=t, student_temperature=t))  # fmt: skip
     return out
+
+
+def curves(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the histories of the students at a constant rate: they jump the more, the better their teacher."""
+    noise = {"one_hot": 0.01, "deterministic": 0.01, "variational": 0.005, "laplace": 0.02}
+    return pd.DataFrame([
+        {"run": row.run, "step": epoch, "val_accuracy": 0.8 + noise.get(str(row.teacher_label), 0.1)
+         * (1 + 0.1 * row.seed) * (-1) ** (epoch * epoch // 3)}
+        for row in rows.itertuples() for epoch in range(50)
+    ])  # fmt: skip
 
 
 def named(rows: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(run=[f"run-{k}" for k in range(len(rows))])
 
 
-PLAIN = named([row for label, gain in GAINS.items() for row in rows_of(label, label, gain)])
+PLAIN = named([row for label, gain in GAINS.items() for row in rows_of(label, label, gain)]
+              + [teacher(label, "temperature_scaled", s, 0.1 + gain) for s in SEEDS
+                 for label, gain in (("temperature_scaled", 0.0), ("temperature_scaled_mcmi", 0.005))])  # fmt: skip
 CROWDED = named([row for label, kind in OTHERS.items() for row in rows_of(label, kind, 0.9)] + PLAIN.to_dict("records"))
 MEASURES: tuple[Callable[[pd.DataFrame], verdicts.Effects], ...] = (
-    bcp_tables.effects, grid.effects, cmi_gain.effects, fewshot.effects, framework_gains.effects, zeroshot.effects,
+    bcp_tables.effects, grid.effects, samples.effects, cmi_gain.effects, fewshot.effects, framework_gains.effects,
+    zeroshot.effects, cam_pages.effects, cmi_by_temperature.effects,
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def known_curves_and_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for what records keep of a run beside its row: its history, and its CMI by temperature."""
+    monkeypatch.setattr(grid, "histories", curves)
+    monkeypatch.setattr(cmi_by_temperature, "sweep", lambda rows: pd.DataFrame([
+        {"run": row.run, "temperature": t, "val_cmi": row.test_cmi * t, "test_cmi": row.test_cmi * t}
+        for row in rows.itertuples() for t in (1.0, 2.0)
+    ], columns=cmi_by_temperature.COLUMNS))  # fmt: skip
 
 
 @pytest.mark.parametrize("measure", MEASURES, ids=lambda one: one.__module__.rpartition(".")[2])
@@ -72,7 +123,72 @@ def test_labels_of_the_same_kinds_change_no_effect(measure: Callable[[pd.DataFra
     """However good, or however early in the table, they are."""
     plain, crowded = measure(PLAIN), measure(CROWDED)
     assert plain == crowded
+    assert all(any(own.values()) for own in plain.values())
     assert any(effect is not None and effect.n == len(SEEDS) for own in plain.values() for effect in own.values())
+
+
+def test_no_verdict_changes_and_no_label_is_a_stand_in() -> None:
+    """From the table of runs to every claim's judgements; without the labels themselves nothing is measured."""
+    plain, crowded = (verdicts.answers(rows, "digits") for rows in (PLAIN, CROWDED))
+    for one, other in zip(plain, crowded, strict=True):
+        assert str(one.judged) == str(other.judged) and one.due == other.due  # as text: NaN is no equal of itself
+    assert {one.claim.id for one in plain if one.verdict is Verdict.NOT_RUN} == {"C1", "C2"}
+    others = CROWDED[~CROWDED["teacher_label"].isin([*LABELS, CONTROL])]
+    assert {one.verdict for one in verdicts.answers(others, "digits")} == {Verdict.NOT_RUN}
+
+
+def test_what_stands_beside() -> None:
+    by = {one.claim.id: one for one in verdicts.answers(PLAIN, "digits")}
+    assert by["C9"].note == "2 of 12 run." and by["C9"].verdict is Verdict.INCONCLUSIVE
+    ran = {one.member: one.verdict for one in by["C9"].judged if one.effect}
+    assert ran == {"kd": Verdict.SUPPORTED, "crd": Verdict.SUPPORTED}, "a framework has a verdict of its own"
+    assert by["C12"].note.startswith("With T chosen on validation images of the kept classes alone: +")
+    people = {one.claim.id: one.note for one in verdicts.answers(PLAIN.assign(dataset="cifar10"), "cifar10")}
+    for claim in ("C3", "C14"):
+        assert people[claim].startswith(verdicts.PEOPLE) and "Beside it, test NLL" in people[claim]
+    part = Section("s", "Study", "", PLAIN)
+    shown = str(verdict_tables.verdicts(Column(part, "digits", True, tuple(by.values()))).data)
+    assert shown.count(DUE) == 7, "C7, C8, two frameworks of C9, C11, C12, C14 as trained"
+    alone = verdicts.answers(PLAIN[PLAIN["teacher_label"] != CONTROL], "digits")
+    assert DUE not in str(verdict_tables.verdicts(Column(part, "digits", True, alone)).data)
+
+
+def test_c5_rests_on_students_at_a_constant_rate_alone() -> None:
+    found = grid.effects(PLAIN)["C5"]
+    assert found["variational"] is not None and found["laplace"] is not None
+    assert (found["variational"].mean, found["laplace"].mean) == pytest.approx((-0.5, 1.0))
+    assert "C5" not in grid.effects(PLAIN[PLAIN["label"] != "convergence"])
+    assert grid.effects(PLAIN)["C4"] == grid.effects(PLAIN[PLAIN["label"] != "convergence"])["C4"]
+    assert not (grid.usual(PLAIN)["label"] == "convergence").any()
+
+
+def test_pages_of_an_unfinished_study_judge_nothing() -> None:
+    part = Section("s", "Study", "", PLAIN, waiting="4 of 6 seeds are there; no verdict before the last.")
+    students = PLAIN[PLAIN["run_type"] == "student"]
+    ((_, few),) = fewshot.compared(students)
+    (frameworks,) = framework_gains.compared(students)
+    (without,) = zeroshot.compared(PLAIN)
+    (picked,) = grid.compared(students)
+    noisy = grid.converging(students)
+    (sweep,) = samples.compared(students)
+    maps = named_groups(PLAIN[PLAIN["run_type"] == "eigencam"])
+    said = [
+        fewshot.short(part, "w", few), framework_gains.short(part, "w", frameworks), zeroshot.short(part, "w", without),
+        grid_tables.short(part, "w", picked, noisy), samples.short(part, "w", sweep),
+        cam_pages.finding(part, "w", maps),
+    ]  # fmt: skip
+    ids = ["C11, C7", "C9", "C12", "C4, C5", "C6", "C10"]
+    assert [one.data for one in said if one] == [f"**Study** (w): {name}: not yet. {part.waiting}" for name in ids]
+    done = replace(part, waiting="")
+    assert all("supported" in one.data for one in (fewshot.short(done, "w", few), zeroshot.short(done, "w", without)))
+    assert DUE in fewshot.short(done, "w", few).data and DUE[1:] in zeroshot.short(done, "w", without).data
+    assert DUE in str(framework_gains.verdicts(frameworks).data)
+    teachers = named_groups(PLAIN[PLAIN["run_type"] == "teacher"])
+    assert str(bcp_tables.claims(teachers).data).count(DUE) == 1
+    others = named_groups(CROWDED[CROWDED["teacher_label"].isin(OTHERS) & (CROWDED["run_type"] == "teacher")])
+    assert bcp_tables.claims(others) is None
+    alone = teachers[teachers["teacher_label"] != CONTROL]
+    assert DUE not in str(bcp_tables.claims(alone).data)
 
 
 def test_what_mcmi_gains_over_its_control_is_its_gain_minus_the_control_s() -> None:
@@ -89,13 +205,27 @@ def test_what_mcmi_gains_over_its_control_is_its_gain_minus_the_control_s() -> N
     assert due is not None and due.mean == pytest.approx(2 * (GAINS["mcmi"] - GAINS[CONTROL]), abs=2e-3)
     assert against_control(PLAIN[PLAIN["teacher_label"] != CONTROL]).empty
     said = verdicts.due_to_cmi(PLAIN)
-    assert {"C8", "C9", "C11", "C12", "C14"} <= set(said) <= set(verdicts.OF_MCMI)
+    assert list(said) == list(verdicts.OF_MCMI) and all(said.values())
+    assert verdicts.due_to_cmi(PLAIN[PLAIN["teacher_label"] != CONTROL]) == {}
 
 
 def test_each_seed_omits_a_class_of_its_own() -> None:
     found = zeroshot.effects(PLAIN)["C12"]["mcmi"]
     assert found is not None and found.n == len(SEEDS)
     assert found.mean == pytest.approx((GAINS["mcmi"] - GAINS["deterministic"]) / 2, abs=2e-3)
+
+
+def test_the_t_chosen_on_kept_classes_stands_beside() -> None:
+    """The warmest students know the omitted class best, and the kept ones worst."""
+    rows = PLAIN[PLAIN["omit_classes"] != ""]
+    warm = rows[rows["teacher_label"] == "mcmi"].assign(temperature=8.0, student_temperature=8.0)
+    warm = warm.assign(val_accuracy=warm["val_accuracy"] + 0.1, val_kept_accuracy=warm["val_kept_accuracy"] - 0.1,
+                       test_omitted_accuracy=warm["test_omitted_accuracy"] + 0.2)  # fmt: skip
+    frame = pd.concat([rows, warm], ignore_index=True)
+    by_all, by_kept = (zeroshot.effects(frame, name)["C12"]["mcmi"] for name in ("val_accuracy", zeroshot.STRICT))
+    assert by_all is not None and by_kept is not None and by_all.n == by_kept.n == len(SEEDS)
+    assert by_all.mean - by_kept.mean == pytest.approx(0.2)
+    assert zeroshot.effects(rows)["C12"]["mcmi"] == by_kept
 
 
 def test_rows_that_enter() -> None:

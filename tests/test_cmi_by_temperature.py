@@ -62,12 +62,12 @@ def test_a_sweep_has_everything_else_in_common() -> None:
     assert not list(sweeps.students_of(students(temperature=2.0)))
 
 
-def swept(effect: float, n: int) -> pd.DataFrame:
-    """Return a sweep whose deterministic teachers gain `effect` at T = 4 and lose at T = 2."""
+def swept(effect: float, n: int, label: str = "deterministic") -> pd.DataFrame:
+    """Return a sweep whose teachers gain `effect` at T = 4 and lose at T = 2."""
     generator = np.random.default_rng(0)
     return pd.DataFrame(
         [
-            {"teacher": "deterministic", "seed": s, "temperature": t, "val_cmi": 0.1 + gain,
+            {"teacher_label": label, "seed": s, "temperature": t, "val_cmi": 0.1 + gain,
              "test_cmi": 0.1 * s + gain + 1e-3 * generator.standard_normal()}
             for s in range(n) for t, gain in ((0.5, 9.0), (1.0, 0.0), (2.0, -0.1), (4.0, effect))
         ]
@@ -82,7 +82,9 @@ def test_the_claim_rests_on_the_temperature_that_validation_chose() -> None:
     assert sweeps.judged(up).verdict is Verdict.SUPPORTED
     assert sweeps.judged(swept(-0.05, 6)).verdict is Verdict.NOT_SUPPORTED
     assert sweeps.judged(swept(0.05, 3)).verdict is Verdict.INCONCLUSIVE
-    assert sweeps.judged(up[up["teacher"] == "mcmi"]).verdict is Verdict.NOT_RUN
+    other = swept(9.0, 6, "overtrained")
+    assert sweeps.judged(other).verdict is Verdict.NOT_RUN
+    assert sweeps.effect(pd.concat([other, up])) == found, "another deterministic teacher changes nothing"
 
 
 def test_the_sweep_of_runs_and_of_records(study: str) -> None:

@@ -140,14 +140,16 @@ def test_effects_are_those_of_the_claims() -> None:
     }  # fmt: skip
 
 
-def test_a_claim_s_label_is_the_kind_s_own_or_the_first_of_that_kind() -> None:
-    rows = PICKED.assign(teacher_label=PICKED["teacher_label"].replace("deterministic", "ml_resnet56"))
-    assert grid.label_of(rows, "deterministic") == "ml_resnet56" and grid.label_of(rows, "laplace") == "laplace"
-    assert grid.family(rows, grid.C4) == grid.family(PICKED, grid.C4)
+def test_a_label_is_not_the_kind() -> None:
+    for own in ("deterministic", "laplace"):
+        rows = PICKED.assign(teacher_label=PICKED["teacher_label"].replace(own, "of_another_network"))
+        assert grid.family(rows, grid.C4)["laplace"] is None, "another label of the kind is no stand-in"
+    kinds = PICKED.assign(teacher="deterministic")
+    assert grid.family(kinds, grid.C4) == grid.family(PICKED, grid.C4)
     alone = PICKED[PICKED["teacher"] != "laplace"]
     assert grid.family(alone, grid.C4)["laplace"] is None
     assert [one.verdict for one in grid.judged(alone, grid.C4)][1] is Verdict.NOT_RUN
-    none = PICKED[PICKED["teacher"] != "deterministic"]
+    none = PICKED[PICKED["teacher_label"] != "deterministic"]
     assert grid.changes(none, grid.C4) == {}
 
 

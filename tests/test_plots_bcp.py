@@ -43,6 +43,17 @@ def runs(seeds: int = 5) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(teacher_label=lambda made: made["group"])
 
 
+def with_scaled(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add the temperature-scaled teachers that C14's best temperatures are of; MCMI's is hardly nearer."""
+    scaled = [frame[frame["teacher"] == parent].assign(teacher="temperature_scaled", teacher_label=label, group=label,
+                                                       parent=f"s/{parent}", test_kl_to_bcp=far + 1e-4 * (-1) ** k)
+              for k, (parent, label, far) in enumerate((("deterministic", "temperature_scaled", 0.3),
+                                                        ("mcmi", "temperature_scaled_mcmi", 0.298)))]  # fmt: skip
+    jitter = pd.concat(scaled, ignore_index=True)
+    jitter["test_kl_to_bcp"] += 1e-4 * (-1.0) ** jitter["seed"] * (jitter["group"] == "temperature_scaled_mcmi")
+    return pd.concat([frame, jitter], ignore_index=True)
+
+
 def parts(seeds: int = 3) -> pd.DataFrame:
     """Return parts of divergences, a row a run."""
     values = RNG.random((len(KINDS) * seeds, len(PARTS)))
@@ -68,11 +79,11 @@ def test_verdicts_need_five_pairs() -> None:
     few = runs().query("teacher != 'mcmi' or seed < 3")
     said = bcp_tables.closer(few, "deterministic").data
     assert "closer are variational, Laplace;" in said and "fewer than 5 pairs, are MCMI" in said
-    table = bcp_tables.claims(runs(), "deterministic").data
+    table = bcp_tables.claims(with_scaled(runs())).data
     assert table.count("supported") - table.count("not supported") == 3  # C3 twice, C14 as trained
     assert table.count("not supported") == 1  # C14 at the best temperature
-    assert "inconclusive" in bcp_tables.claims(runs(4), "deterministic").data
-    assert "not run" in bcp_tables.claims(runs().query("teacher != 'mcmi'"), "deterministic").data
+    assert "inconclusive" in bcp_tables.claims(runs(4)).data
+    assert "not run" in bcp_tables.claims(runs().query("teacher != 'mcmi'")).data
     assert "−0.0" in bcp_tables.differences(runs(), "deterministic").data
 
 

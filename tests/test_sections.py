@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from kdlib import paths, studies
+from kdlib.claims import CLAIMS
 from kdlib.claims.inference import mean_interval
 from kdlib.errors import InputError
 from kdlib.keeping import keep
-from kdlib.report.sections import Section, comparison, finding, named, nothing, present, sections, with_interval
+from kdlib.report.sections import (
+    Section,
+    comparison,
+    finding,
+    named,
+    not_yet,
+    nothing,
+    present,
+    sections,
+    with_interval,
+)
 from kdlib.table import table
 
 
@@ -39,6 +51,17 @@ def test_without_a_name_every_study_with_results_is_shown_but_no_scratch(study: 
     assert len(sections("teachers", "teacher", "+".join([*kept, study]))) == 1
     with pytest.raises(InputError, match="study = 'nowhere' is refused"):
         sections("teachers", "teacher", f"nowhere+{study}")
+
+
+def test_a_section_says_how_many_seeds_it_waits_for(study: str, tmp_path: Path) -> None:
+    longer = tmp_path / "studied.yaml"
+    longer.write_text(Path(study).read_text().replace("seed: [0, 1]", "seed: [0, 1, 2, 3, 4]"))
+    (part,) = sections("distillation", "student", study)
+    assert part.waiting == "", "two seeds are planned, and no verdict follows from so few"
+    (part,) = sections("distillation", "student", str(longer))
+    assert part.waiting == "2 of 5 seeds are there; no verdict before the last." and part.waiting in part.heading().data
+    said = not_yet(part, "digits:tiny", CLAIMS[3], CLAIMS[4]).data
+    assert said == f"**Studied** (digits:tiny): C4, C5: not yet. {part.waiting}"
 
 
 def test_chosen_runs_are_a_section_of_their_own(study: str) -> None:

@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 
 from kdlib.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge, paired
-from kdlib.claims.choice import entering
+from kdlib.claims.choice import against_control, entering
 from kdlib.claims.inference import gains, holm
 from kdlib.plots.bcp import TREATMENTS
 from kdlib.plots.style import name_of
-from kdlib.report import truths
 from kdlib.report.bcp_errors import PARTS
 from kdlib.report.sections import NAMED, Section, named, with_interval
-from kdlib.report.words import markdown, p_value, signed, table_of
+from kdlib.report.words import DUE, markdown, p_value, signed, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -32,9 +31,15 @@ PLAIN, SCALED = TREATMENTS.values()
 
 
 def baseline_of(frame: pd.DataFrame) -> str | None:
-    """Return the first group of deterministic teachers, with which all others are compared, or None."""
-    plain = frame.loc[frame["teacher"] == "deterministic", "group"]
+    """Return the group of the teacher with which all others are compared, or None."""
+    plain = plain_of(frame)["group"]
     return None if plain.empty else str(plain.iloc[0])
+
+
+def plain_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the teachers labelled `deterministic`; without any, those of the kind, for tables that decide nothing."""
+    own: pd.DataFrame = frame[frame["teacher_label"] == "deterministic"] if "teacher_label" in frame else frame.iloc[:0]
+    return own if len(own) else frame[frame["teacher"] == "deterministic"]
 
 
 def has(frame: pd.DataFrame, column: str) -> bool:
@@ -81,12 +86,17 @@ def closer(frame: pd.DataFrame, baseline: str) -> Markdown:
     return markdown("\n".join(lines))
 
 
-def claims(frame: pd.DataFrame, baseline: str) -> HTML:
+def claims(frame: pd.DataFrame) -> HTML | None:
     """Return the table of claims C3 and C14 on this dataset: effect, n, corrected p and verdict, and what is beside.
 
-    "Against scaled" compares the teacher as trained with the deterministic one at its best temperature.
+    None where the labels that claims compare are not among the teachers: those of another network decide nothing.
+
+    "Against scaled" compares the teacher as trained with the deterministic one at its best temperature. C14's best
+    temperatures are those of temperature-scaled teachers.
     """
-    table, frame = {claim.id: claim for claim in CLAIMS}, entering(frame)
+    table, control, frame = {claim.id: claim for claim in CLAIMS}, against_control(frame), entering(frame)
+    if (baseline := baseline_of(frame)) is None:
+        return None
     if SCALED not in frame:
         frame = frame.assign(**{SCALED: float("nan")})
     of = {kind: _chosen(frame, kind) for kind in ("variational", "laplace")}
@@ -100,13 +110,14 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
         }
         for kinds in (("variational", "laplace"), ("mcmi",))
     )
+    last["mcmi", "best temperature"] = _at_best_temperatures(frame, of["mcmi"], baseline, PLAIN)
     judged = judge(table["C3"], {kind: third[kind, "as trained"] for kind in ("variational", "laplace")})
     verdicts = {(one.member, "as trained"): one for one in judged}
     family = {how: last["mcmi", how] for how in ("as trained", "best temperature")}
     verdicts |= {("mcmi", one.member): one for one in judge(table["C14"], family)}
     rows = []
-    for claim, effects in (("C3", third), ("C14", last)):
-        for (kind, how), effect in effects.items():
+    for claim, measured in (("C3", third), ("C14", last)):
+        for (kind, how), effect in measured.items():
             one = verdicts.get((kind, how))
             if one is None and effect is None:
                 continue
@@ -117,6 +128,10 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
             cells += [p_value(one.p), str(one.verdict)] if one else ["–", "beside"]
             texts = "".join(f"<td>{cell}</td>" for cell in [name_of(kind), how, *cells])
             rows.append(f"<tr><th>{claim}</th>{texts}</tr>")
+    due = effects(control)["C14"]["as trained"] if len(control) else None
+    if due is not None:
+        cells = [DUE, "as trained", _signed(pd.Series(vars(due))), str(due.n), "–", "beside"]
+        rows.append(f"<tr><th>C14</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     return table_of(
         "<th></th><th>teacher</th><th>minus deterministic</th><th>KL (nats)</th><th>n</th><th>p</th><th>verdict</th>",
         rows,
@@ -124,9 +139,9 @@ def claims(frame: pd.DataFrame, baseline: str) -> HTML:
 
 
 def of_one_network(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the teachers that have the network of the first deterministic one, with their groups; maybe none."""
+    """Return the teachers that have the network of the deterministic one, with their groups; maybe none."""
     rows = frame[frame["run_type"] == "teacher"] if len(frame) else frame
-    plain = rows.loc[rows["teacher"] == "deterministic", "architecture"]
+    plain = plain_of(rows)["architecture"]
     if plain.empty:
         return rows.iloc[:0].assign(group="")
     alike: pd.DataFrame = rows[rows["architecture"] == plain.iloc[0]]
@@ -147,12 +162,11 @@ def of_parent(rows: pd.DataFrame, kind: str, group: str) -> pd.DataFrame:
 def effects(frame: pd.DataFrame, measured: str = PLAIN) -> dict[str, dict[str, Effect | None]]:
     """Return the effects of C3 and C14 by claim and member, among the teachers of one network.
 
-    A best temperature is fitted to the answers that runs keep, or is that of temperature-scaled teachers: whichever
-    has more pairs.
+    The best temperatures are those of the teachers labelled `temperature_scaled` and `temperature_scaled_mcmi`.
 
     Args:
         frame: a study's rows on one dataset.
-        measured: the column to compare, as trained; only the distance to the BCPs has a best temperature.
+        measured: the column to compare.
     """
     rows = of_one_network(entering(frame))
     if (baseline := baseline_of(rows)) is None or not has(rows, measured):
@@ -163,7 +177,7 @@ def effects(frame: pd.DataFrame, measured: str = PLAIN) -> dict[str, dict[str, E
         "C3": {kind: _effect(rows, group, measured, baseline, measured) for kind, group in groups.items()},
         "C14": {
             "as trained": _effect(rows, mcmi, measured, baseline, measured),
-            "best temperature": _at_best_temperatures(rows, mcmi, baseline) if measured == PLAIN else None,
+            "best temperature": _at_best_temperatures(rows, mcmi, baseline, measured),
         },
     }
 
@@ -229,9 +243,9 @@ def _number_of(counts: pd.Series[Any]) -> str:
     return f"{low}" if low == high else f"{low} to {high}"
 
 
-def _chosen(frame: pd.DataFrame, kind: str) -> str | None:
-    """Return the group of a kind with the lowest validation NLL: settings are never chosen by the distance."""
-    rows = frame[frame["teacher"] == kind]
+def _chosen(frame: pd.DataFrame, label: str) -> str | None:
+    """Return the group of a label with the lowest validation NLL: settings are never chosen by the distance."""
+    rows = frame[frame["teacher_label"] == label]
     return None if rows.empty else str(rows.groupby("group")["val_nll"].mean().idxmin())
 
 
@@ -246,20 +260,12 @@ def _effect(frame: pd.DataFrame, group: str | None, own: str, baseline: str, the
     return paired(both["own"], both["theirs"]) if len(both) else None
 
 
-def _at_best_temperatures(rows: pd.DataFrame, group: str | None, baseline: str) -> Effect | None:
-    """Return the paired difference of a group and the baseline in PLAIN, each at its best temperature."""
+def _at_best_temperatures(rows: pd.DataFrame, group: str | None, baseline: str, measured: str) -> Effect | None:
+    """Return the paired difference of two temperature-scaled teachers: a group's, and the baseline's."""
     if group is None:
         return None
-    both = rows[rows["group"].isin((group, baseline))]
-    truth, answers = truths.truth_of(both), truths.answers_of(both)
-    found = []
-    if truth is not None and answers:
-        fitted = truths.with_temperatures(both, truth, answers)
-        found.append(_effect(fitted, group, SCALED, baseline, SCALED))
     own, plain = (of_parent(rows, "temperature_scaled", name)["group"] for name in (group, baseline))
-    if len(own) and len(plain):
-        found.append(_effect(rows, str(own.iloc[0]), PLAIN, str(plain.iloc[0]), PLAIN))
-    return max((one for one in found if one), key=lambda one: one.n, default=None)
+    return _effect(rows, str(own.iloc[0]), measured, str(plain.iloc[0]), measured) if len(own) and len(plain) else None
 
 
 def _signed(row: pd.Series[Any]) -> str:

@@ -16,8 +16,9 @@ from kdlib.claims.inference import Effect, gains
 from kdlib.plots.cam import map_grid
 from kdlib.plots.style import axis_of, name_of
 from kdlib.records import Arrays
+from kdlib.report.bcp_tables import baseline_of
 from kdlib.report.pages import caption
-from kdlib.report.sections import Section, named, with_interval
+from kdlib.report.sections import Section, named, not_yet, with_interval
 from kdlib.report.words import markdown, table_of
 from kdlib.runs import Run
 from kdlib.table import arrays_of, table
@@ -125,12 +126,6 @@ def differences(rows: pd.DataFrame, baseline: str) -> HTML:
     return table_of(f"<th>minus {html.escape(name_of(baseline))}</th><th>n</th>{heads}", body)
 
 
-def baseline_of(rows: pd.DataFrame) -> str | None:
-    """Return the group of deterministic teachers, with which all others are compared, or None."""
-    plain = rows.loc[rows["teacher"] == "deterministic", "group"]
-    return None if plain.empty else str(plain.iloc[0])
-
-
 def effect(rows: pd.DataFrame) -> Effect | None:
     """Return C10's effect, the entropy of the maps (nats), MCMI minus deterministic, paired; None without pairs."""
     rows = entering(rows)
@@ -153,7 +148,7 @@ def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
     Args:
         frame: a study's rows on one dataset.
     """
-    rows = frame[frame["run_type"] == "eigencam"]
+    rows = entering(frame[frame["run_type"] == "eigencam"])
     plain = rows.loc[rows["teacher"] == "deterministic", "architecture"]
     found = None
     if len(plain):
@@ -167,8 +162,11 @@ def finding(part: Section, where: str, rows: pd.DataFrame) -> Markdown | None:
     found = effect(rows)
     if found is None:
         return None
+    if part.waiting:
+        return not_yet(part, where, CLAIM)
     said = judge(CLAIM, {"mcmi": found})[0].verdict
-    values = {kind: rows.loc[rows["teacher"] == kind, CLAIM.column].tolist() for kind in ("deterministic", "mcmi")}
+    own = entering(rows)
+    values = {kind: own.loc[own["teacher"] == kind, CLAIM.column].tolist() for kind in ("deterministic", "mcmi")}
     half = (found.high - found.low) / 2
     change = f"{found.mean:+.4f}".replace("-", "−") + (f" ± {half:.4f}" if half == half else "")
     few = " (fewer than five pairs)" if said is Verdict.INCONCLUSIVE and found.n < 5 else ""

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from kdlib.claims import CLAIMS, Effect, judge, mean_interval, paired
-from kdlib.claims.choice import FREE, TRAINING, chosen, texts
+from kdlib.claims.choice import FREE, TRAINING, against_control, chosen, entering, texts
 from kdlib.plots.lines import Panel, lines
 from kdlib.plots.style import name_of
-from kdlib.report.sections import OWN, SHORT, Section, with_interval
-from kdlib.report.words import answer, markdown, points, row_of, signed, table_of
+from kdlib.report.sections import OWN, SHORT, Section, not_yet, with_interval
+from kdlib.report.words import DUE, answer, markdown, points, row_of, signed, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -90,21 +90,15 @@ def compared(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield str(rows["framework"].iloc[0]), rows.assign(percent=100 * rows["fraction"])
 
 
-def label_of(rows: pd.DataFrame, kind: str) -> str | None:
-    """Return the label of the teachers of a kind: the kind itself if it is one, else the first that appears."""
-    labels = list(dict.fromkeys(rows.loc[rows["teacher"] == kind, "teacher_label"]))
-    return kind if kind in labels else str(labels[0]) if labels else None
-
-
 def gains(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the gain of each student over that of the deterministic teacher of the same seed, fraction and protocol.
 
     Columns: teacher_label, fraction, percent, protocol, seed, gain (of test accuracy).
     """
-    baseline = label_of(rows, BASELINE)
     keys = ["protocol", "fraction", "percent", "seed"]
-    plain = rows[rows["teacher_label"] == baseline][[*keys, SMALL.column]]
-    both = rows[rows["teacher_label"] != baseline].merge(plain, on=keys, suffixes=("", "_plain"))
+    own = rows["teacher_label"] == BASELINE
+    plain = rows[own][[*keys, SMALL.column]]
+    both = rows[~own].merge(plain, on=keys, suffixes=("", "_plain"))
     both = both.assign(gain=both[SMALL.column] - both[f"{SMALL.column}_plain"])
     return both[["teacher_label", *keys, "gain"]]
 
@@ -113,7 +107,7 @@ def pair(rows: pd.DataFrame, protocol: str = DECIDES) -> dict[str, Effect | None
     """Return the effects of C11 and C7 by claim, under one protocol; None where no seed has all that it takes."""
     rows = rows[rows["protocol"] == protocol]
     table = gains(rows)
-    table = table[table["teacher_label"] == label_of(rows, TREATED)]
+    table = table[table["teacher_label"] == TREATED]
     wide = table.pivot(index="seed", columns="fraction", values="gain")
     fewest = rows["fraction"].min()
     at = wide[AT].dropna() if AT in wide else ()
@@ -130,7 +124,7 @@ def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
     Args:
         frame: a study's table of runs, of one dataset.
     """
-    students = frame[frame["run_type"] == "student"]
+    students = entering(frame[frame["run_type"] == "student"])
     found = [pair(rows) for _, rows in compared(students)] if len(students) else []
     return {
         claim.id: {TREATED: next((one[claim.id] for one in found if one[claim.id]), None)} for claim in (LARGER, SMALL)
@@ -228,7 +222,11 @@ def _shown(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> HTML:
 
 def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
     """Say in a few lines what MCMI's students gain at 5 %, how that compares with all the data, and the verdicts."""
+    if part.waiting:
+        return not_yet(part, where, SMALL, LARGER)
     found, beside = pair(rows), pair(rows, "epochs")
+    control = against_control(rows)
+    due = pair(control) if len(control) else {}
     what = {
         SMALL: f"with {100 * AT:g} % of the data the student of MCMI gains ",
         LARGER: "the gain with the fewest data minus that with all of them is ",
@@ -238,6 +236,8 @@ def short(part: Section, where: str, rows: pd.DataFrame) -> Markdown:
         (one,) = judge(claim, {TREATED: found[claim.id]})
         other = beside[claim.id]
         also = f"; by passes over the subset {points(other)} points (n = {other.n})" if other else ""
+        own = due.get(claim.id)
+        also += f"; {DUE} {points(own)} points (n = {own.n})" if own else ""
         said.append((words if one.effect else "") + answer(claim, one) + also)
     text = "\n".join(f"- {one}." for one in [*said, _highest(rows)] if one)
     return markdown(f"**{part.title}** ({where}; over the deterministic teacher's student):\n\n{text}")

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Effect, Judgement, judge, overall, paired
-from kdlib.claims.choice import chosen, entering, texts
+from kdlib.claims import CLAIMS, Effect, Judgement, choice, judge, overall, paired
+from kdlib.claims.choice import CONTROL, against_control, chosen, texts
 from kdlib.config import Config, TrainingConfig
 from kdlib.plots import interval_dots
 from kdlib.plots.style import name_of
-from kdlib.report.sections import FRAMEWORKS, OWN, Section, with_interval
-from kdlib.report.words import markdown, p_value, points, table_of
+from kdlib.report.sections import FRAMEWORKS, OWN, Section, not_yet, with_interval
+from kdlib.report.words import DUE, markdown, p_value, points, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -26,34 +26,33 @@ if TYPE_CHECKING:
 
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C9")
 BASELINE, TREATED = CLAIM.baseline, "mcmi"
-FREE = ("teacher_label", "kd_weight", "temperature", "student_temperature", "framework_weight")
+FREE = (*choice.FREE, "framework_weight")
 """Settings that are chosen for each framework and teacher, by mean validation accuracy."""
 
 
 def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """Yield the students that may be compared: one training setting each, a row a framework, teacher and seed.
 
-    Students of the entries for this page and those that differ from them in framework or teacher alone, of
-    deterministic and MCMI teachers; where there are several for a framework and kind of teacher, those of the setting
-    with the highest mean validation accuracy.
+    Students of the entries for this page and those that differ from them in framework or teacher alone, of the
+    deterministic and the MCMI teacher and MCMI's control; where there are several for a framework and teacher, those of
+    the setting with the highest mean validation accuracy.
     """
     shared = [name for name in TrainingConfig.model_fields if name not in Config.model_fields and name in frame]
-    rows = entering(frame)
-    rows = rows[rows["teacher"].isin((BASELINE, TREATED))]
+    rows = frame[frame["teacher_label"].isin((BASELINE, TREATED, CONTROL))]
     setting = texts(rows, shared)
     own = rows["label"].astype(str).str.startswith(FRAMEWORKS) if "label" in rows else rows["framework"] != "kd"
     own = own if own.any() else rows["framework"] != "kd"
     order = {name: k for k, name in enumerate(CLAIM.treated)}
     for one in dict.fromkeys(setting[own]):
-        part = chosen(rows[setting == one], by=("framework", "teacher"), free=FREE)
+        part = chosen(rows[setting == one], by=("framework", "teacher_label"), free=choice.FREE)
         yield part.sort_values(
-            ["framework", "teacher", "seed"], key=lambda c: c.map(order) if c.name == "framework" else c
+            ["framework", "teacher_label", "seed"], key=lambda c: c.map(order) if c.name == "framework" else c
         )
 
 
 def gains(rows: pd.DataFrame) -> pd.DataFrame:
     """Return framework, seed and gain in test accuracy: MCMI's student minus the deterministic teacher's, by pairs."""
-    wide = rows.pivot(index=["framework", "seed"], columns="teacher", values="test_accuracy")
+    wide = rows.pivot(index=["framework", "seed"], columns="teacher_label", values="test_accuracy")
     wide = wide.reindex(columns=[BASELINE, TREATED]).dropna()
     out = (wide[TREATED] - wide[BASELINE]).rename("gain").reset_index()
     order = [name for name in CLAIM.treated if name in set(out["framework"])]
@@ -61,8 +60,18 @@ def gains(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(rows: pd.DataFrame) -> list[Judgement]:
-    """Return claim C9's verdict on each framework that both teachers' students were trained in."""
-    return judge(CLAIM, _by_framework(gains(rows)))
+    """Return claim C9's verdict on each framework; not run where either teacher's students are missing."""
+    return judge(CLAIM, {**dict.fromkeys(CLAIM.treated), **_by_framework(gains(rows))})
+
+
+def due_to_cmi(rows: pd.DataFrame) -> dict[str, Effect | None]:
+    """Return what MCMI's students gain over those of its control, in each framework that has both.
+
+    Args:
+        rows: from `compared`.
+    """
+    control = against_control(rows)
+    return _by_framework(gains(control)) if len(control) else {}
 
 
 def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
@@ -87,21 +96,22 @@ def _by_framework(table: pd.DataFrame) -> dict[str, Effect | None]:
 
 def verdicts(rows: pd.DataFrame) -> HTML:
     """Return a table: for each framework both accuracies, the paired gain, n, corrected p and claim C9's verdict."""
-    by = {one.member: one for one in judged(rows)}
+    by, due = {one.member: one for one in judged(rows)}, due_to_cmi(rows)
     lines = []
     for name in dict.fromkeys(rows["framework"]):
         part = rows[rows["framework"] == name]
-        both = [(100 * part.loc[part["teacher"] == kind, "test_accuracy"]).tolist() for kind in (BASELINE, TREATED)]
-        one, cells = by.get(str(name)), [with_interval(values) for values in both]
+        values = {label: (100 * own["test_accuracy"]).tolist() for label, own in part.groupby("teacher_label")}
+        one, cells = by.get(str(name)), [with_interval(values.get(label, [])) for label in (BASELINE, TREATED)]
         if one is None or one.effect is None:
             cells += ["–", "–", "–", "not run"]
         else:
             cells += [points(one.effect), str(one.effect.n), p_value(one.p), str(one.verdict)]
+        if due:
+            own = due.get(str(name))
+            cells.append("–" if own is None else f"{points(own)} (n = {own.n})")
         lines.append(f"<tr><th>{html.escape(name_of(name))}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
-    heads = "".join(
-        f"<th>{head}</th>" for head in ("", "deterministic (%)", "MCMI (%)", "gain (points)", "n", "p, corrected", "C9")
-    )
-    return table_of(heads, lines)
+    heads = ["", "deterministic (%)", "MCMI (%)", "gain (points)", "n", "p, corrected", "C9", *([DUE] if due else [])]
+    return table_of("".join(f"<th>{html.escape(head)}</th>" for head in heads), lines)
 
 
 def drawn(rows: pd.DataFrame) -> Figure:
@@ -121,10 +131,14 @@ def drawn(rows: pd.DataFrame) -> Figure:
 
 def short(part: Section, name: str, rows: pd.DataFrame) -> Markdown:
     """Say in one line what the students of MCMI teachers gain in each framework, and what that says of claim C9."""
+    if part.waiting:
+        return not_yet(part, name, CLAIM)
     found = judged(rows)
+    ran = sum(one.effect is not None for one in found)
     said = ", ".join(f"{name_of(one.member)} {points(one.effect)}" for one in found if one.effect)
     n = min((one.effect.n for one in found if one.effect), default=0)
     return markdown(
         f"**{part.title}** ({name}; gain of MCMI's students over the deterministic teacher's in test accuracy, points, "
-        f"n = {n}): {said or 'no pair'}. C9 over these {len(found)} frameworks: {overall(o.verdict for o in found)}."
+        f"n = {n}): {said or 'no pair'}. {ran} of {len(found)} frameworks run; C9 over them all: "
+        f"{overall(o.verdict for o in found)}."
     )

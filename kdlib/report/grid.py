@@ -112,24 +112,18 @@ def changes(rows: pd.DataFrame, claim: Claim, name: str = "") -> dict[str, Effec
         claim: C4 or C5.
         name: the column, if it is not the claim's own (another window).
     """
-    name, baseline = name or claim.column, label_of(rows, BASELINE)
+    name = name or claim.column
     if claim.relative:
         rows = rows.assign(**{name: rows[name].where(rows[name] > 0)})
-    others = [str(label) for label in dict.fromkeys(rows["teacher_label"]) if label != baseline]
-    found = {label: effect(rows, label, baseline, name, relative=claim.relative) for label in others}
+    others = [str(label) for label in dict.fromkeys(rows["teacher_label"]) if label != BASELINE]
+    found = {label: effect(rows, label, BASELINE, name, relative=claim.relative) for label in others}
     return {label: one for label, one in found.items() if one is not None}
-
-
-def label_of(rows: pd.DataFrame, kind: str) -> str:
-    """Return the label that stands for a kind of teacher: the kind's own name, else the first label of that kind."""
-    labels = list(dict.fromkeys(rows.loc[rows["teacher"] == kind, "teacher_label"].astype(str)))
-    return kind if kind in labels or not labels else labels[0]
 
 
 def family(rows: pd.DataFrame, claim: Claim, name: str = "") -> dict[str, Effect | None]:
     """Return the effect of each member of a claim's family, None where there is no pair."""
     found = changes(rows, claim, name)
-    return {member: found.get(label_of(rows, member)) for member in claim.treated}
+    return {member: found.get(member) for member in claim.treated}
 
 
 def judged(rows: pd.DataFrame, claim: Claim) -> list[Judgement]:
@@ -139,8 +133,7 @@ def judged(rows: pd.DataFrame, claim: Claim) -> list[Judgement]:
 
 def others(rows: pd.DataFrame, claim: Claim) -> dict[str, tuple[Effect, float]]:
     """Return the effects of teachers outside a claim's family, with p values corrected among them; no verdicts."""
-    members = {label_of(rows, member) for member in claim.treated}
-    found = {label: one for label, one in changes(rows, claim).items() if label not in members}
+    found = {label: one for label, one in changes(rows, claim).items() if label not in claim.treated}
     corrected = holm(np.array([one.p for one in found.values()]))
     return {label: (one, float(p)) for (label, one), p in zip(found.items(), corrected, strict=True)}
 
@@ -151,7 +144,7 @@ def by_window(rows: pd.DataFrame, windows: Sequence[int] = WINDOWS) -> dict[str,
     for window in windows:
         for member, one in family(rows, C5, column(window)).items():
             if one is not None:
-                out.setdefault(label_of(rows, member), {})[window] = one
+                out.setdefault(member, {})[window] = one
     return out
 
 
@@ -175,7 +168,7 @@ def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
     students = entering(frame[frame["run_type"] == "student"])
     found: dict[str, dict[str, Effect | None]] = {}
     for rows in compared(students) if len(students) else ():
-        if {BASELINE} < {BASELINE, *MEMBERS} & set(rows["teacher"]):
+        if {BASELINE} < {BASELINE, *MEMBERS} & set(rows["teacher_label"]):
             found[C4.id] = family(chosen(rows), C4)
             break
     noisy = converging(students) if len(students) else None

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from kdlib import studies
+from kdlib import seeds, studies
+from kdlib.claims import MINIMUM_PAIRS, Claim, Verdict
 from kdlib.claims.inference import mean_interval
 from kdlib.config import RunType
 from kdlib.errors import InputError
+from kdlib.keeping import complete
 from kdlib.notebook import given_names
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report import noise
 from kdlib.report.words import markdown, raw, table_of
-from kdlib.table import found, labels, recorded, table
+from kdlib.runs import Run
+from kdlib.table import found, labels, plans_of, recorded, table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -49,6 +52,8 @@ class Section:
     frame: pd.DataFrame
     missing: int = 0
     """How many more runs the study has for this page, not finished here and not kept."""
+    waiting: str = ""
+    """How many of the planned seeds are complete, while some are not: then the page gives no verdict."""
 
     @property
     def settings(self) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -69,7 +74,8 @@ class Section:
         days = sorted(str(day)[:10] for day in frame["finished"].dropna())
         when = f" Measured {days[0]}" + (f" to {days[-1]}." if days[0] != days[-1] else ".") if days else ""
         of = f" of {len(frame) + self.missing}" if self.missing else ""
-        return f"{len(frame)}{of} runs: {', '.join(counts)} ({where}).{when}{mixed}"
+        waiting = f" {self.waiting}" if self.waiting else ""
+        return f"{len(frame)}{of} runs: {', '.join(counts)} ({where}).{when}{mixed}{waiting}"
 
     def heading(self) -> HTML:
         """Return the section's heading, what the study is about, and where its numbers come from."""
@@ -139,11 +145,33 @@ def sections(report: str, run_type: RunType | str, only: str = "", chosen: str =
             for run, about in labels(study).items()
             if run.startswith(f"{run_type}-") and not about["label"].startswith(others)
         }
-        frame = found(wanted, recorded(study.folder_name))
+        kept = recorded(study.folder_name)
+        frame = found(wanted, kept)
         if len(frame):
             missing = len(wanted) - len(frame)
-            out.append(Section(study.name, study.title, study.about, frame, missing))
+            there = {run for run in labels(study) if run in kept or Run(run).finished}
+            out.append(Section(study.name, study.title, study.about, frame, missing, waits_for(study, there)))
     return out
+
+
+def waits_for(study: studies.Study, there: Collection[str]) -> str:
+    """Say how many seeds of a study are complete; nothing where all are, or where too few for a verdict are planned.
+
+    Args:
+        study: with all its entries.
+        there: the runs that are finished or kept.
+    """
+    planned = {seed for _, one in plans_of(study) if (seed := seeds.of(one.config)) is not None}
+    done = complete(study, there)
+    if len(planned) < MINIMUM_PAIRS or len(done) == len(planned):
+        return ""
+    return f"{len(done)} of {len(planned)} seeds are there; no verdict before the last."
+
+
+def not_yet(part: Section, where: str, *claims: Claim) -> Markdown:
+    """Say in one line that claims have no verdict yet, and how many seeds are there."""
+    said = ", ".join(claim.id for claim in claims)
+    return markdown(f"**{part.title}** ({where}): {said}: {Verdict.UNFINISHED}. {part.waiting}")
 
 
 def comparison(frame: pd.DataFrame, measures: Sequence[str], by: str = "group") -> HTML:

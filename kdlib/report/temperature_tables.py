@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib import cmi_by_temperature as sweeps
-from kdlib.claims import MINIMUM_PAIRS
+from kdlib.claims import MINIMUM_PAIRS, Verdict
 from kdlib.plots.style import axis_of, name_of
 from kdlib.report.sections import Section, with_interval
 from kdlib.report.words import markdown, table_of
@@ -58,10 +58,10 @@ def side_by_side(cmi: pd.DataFrame, students: pd.DataFrame) -> HTML:
 
 def finding(part: Section, where: str, cmi: pd.DataFrame, students: pd.DataFrame) -> Markdown:
     """Say in one line what T > 1 does to the CMI, with C13's verdict, and at which T the students are most accurate."""
-    lines = []
+    lines = [f"C13: {Verdict.UNFINISHED}. {part.waiting}"] if part.waiting else []
     said = sweeps.judged(cmi)
     warmest = sweeps.best(cmi)
-    if said.effect is not None and warmest is not None:
+    if said.effect is not None and warmest is not None and not part.waiting:
         half, few = sweeps.spread(said.effect), said.effect.n < MINIMUM_PAIRS
         change = f"{said.effect.mean:+.3f}".replace("-", "−") + (f" ± {half:.3f}" if half == half else "")
         lines.append(

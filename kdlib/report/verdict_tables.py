@@ -12,7 +12,7 @@ from kdlib.claims import CLAIMS, MINIMUM_PAIRS, Claim, Direction, Effect, Verdic
 from kdlib.plots import verdicts as plots
 from kdlib.plots.style import name_of
 from kdlib.plots.verdicts import Row
-from kdlib.report.words import markdown, table_of
+from kdlib.report.words import DUE, markdown, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -120,6 +120,8 @@ def _lines(answer: Answer) -> list[str]:
         if claim.guard is not None and (guard := answer.guards.get(one.member)) is not None:
             least = f"guard: not below −{-100 * claim.guard.worst:g} points"
             out.append(_row(claim.guard.measure, interval(guard, "accuracy"), str(guard.n), "–", least, ""))
+        if (due := answer.due.get(one.member)) is not None:
+            out.append(_row(DUE, interval(due, claim.unit), str(due.n), "–", "beside", ""))
     left = [name_of(one.member) for one in answer.judged if answer.measured[one.member] is None]
     if left:
         out.append(_row(", ".join(left), "–", "–", "–", str(Verdict.NOT_RUN), ""))
@@ -180,7 +182,7 @@ def scaled(value: float, claim: Claim) -> float:
 
 def unfinished() -> Markdown:
     """Warn that a study is not finished."""
-    return markdown("The study is not finished here, so n differs between its claims and verdicts may still change.")
+    return markdown("The study is not finished here: no claim is judged before its last seed.")
 
 
 def finding(column: Column) -> Markdown:

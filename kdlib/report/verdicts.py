@@ -6,22 +6,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
 
-from kdlib import cmi_by_temperature, seeds, studies
-from kdlib.claims import CLAIMS, MINIMUM_PAIRS, Claim, Effect, Judgement, Verdict, judge, needed, overall
-from kdlib.claims.choice import against_control
+from kdlib import cmi_by_temperature, studies
+from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, needed, overall
+from kdlib.claims.choice import against_control, entering
 from kdlib.config import RunType
 from kdlib.errors import InputError
-from kdlib.keeping import complete
 from kdlib.notebook import given_names
 from kdlib.plots.style import name_of
 from kdlib.report import bcp_tables, cam_pages, cmi_gain, fewshot, framework_gains, grid, noise, samples, zeroshot
-from kdlib.report.sections import Section
-from kdlib.report.verdict_tables import differences
+from kdlib.report.sections import Section, waits_for
+from kdlib.report.verdict_tables import differences, interval
 from kdlib.synthetic import report as synthetic
 from kdlib.table import found, labels, recorded
 
@@ -72,6 +71,8 @@ class Answer:
     guards: Mapping[str, Effect] = field(default_factory=dict)
     note: str = ""
     """Why nothing was measured, or what stands beside; no verdict rests on it."""
+    due: Mapping[str, Effect] = field(default_factory=dict)
+    """What of an effect of MCMI is due to CMI, MCMI minus its control, by member; no verdict rests on it."""
     waiting: str = ""
     """How many of the planned seeds are there, while some are missing: then nothing is shown or judged."""
 
@@ -130,25 +131,11 @@ def columns(only: str = "") -> list[Column]:
             continue
         wanted = labels(study)
         frame = found(wanted, recorded(study.folder_name))
-        part = Section(study.name, study.title, study.about, frame, len(wanted) - len(frame))
+        waiting = waits_for(study, set(frame["run"]))
+        part = Section(study.name, study.title, study.about, frame, len(wanted) - len(frame), waiting)
         judged = datasets(frame) if len(frame) else []
-        waiting = waits_for(study, set(frame["run"])) if len(frame) else ""
         out += [Column(part, each, len(judged) == 1, answers(rows, each, waiting)) for each, rows in judged]
     return sorted(out, key=lambda column: -len(column.part.frame))
-
-
-def waits_for(study: studies.Study, there: Collection[str]) -> str:
-    """Say how many seeds of a study are complete; nothing where all are, or where too few for a verdict are planned.
-
-    Args:
-        study: with all its entries.
-        there: the runs that are finished or kept.
-    """
-    planned = {seed for entry in study.entries for config in entry.configs() if (seed := seeds.of(config)) is not None}
-    done = complete(study, there)
-    if len(planned) < MINIMUM_PAIRS or len(done) == len(planned):
-        return ""
-    return f"{len(done)} of {len(planned)} seeds are there; no verdict before the last."
 
 
 def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -180,55 +167,61 @@ def answers(frame: pd.DataFrame, dataset: str, waiting: str = "") -> tuple[Answe
             all_effects |= measure(frame if measure is of_synthetic else trained)
     said = notes(trained, dataset) if len(trained) else {}
     guards = {"C8": cmi_gain.guards(trained)} if len(trained) else {}
+    due = due_to_cmi(trained) if len(trained) else {}
     return tuple(
         Answer(
             claim,
             all_effects.get(claim.id) or dict.fromkeys(claim.treated),
             guards.get(claim.id, {}),
             said.get(claim.id, ""),
+            due.get(claim.id, {}),
         )
         for claim in CLAIMS
     )
 
 
+PEOPLE = "The answers of people to the full-size photographs (CIFAR-10H) stand in for the BCPs."
+MEMBERS = {"as trained": "MCMI", "best temperature": "MCMI at the best temperature of each"}
+"""How the members of C14 are called beside other teachers."""
 OF_MCMI = ("C7", "C8", "C9", "C11", "C12", "C14")
 """Claims that set MCMI against the deterministic teacher."""
 
 
-def due_to_cmi(frame: pd.DataFrame) -> dict[str, str]:
-    """Return by claim what MCMI gains over its control, the same fine-tuning without CMI; no verdict rests on it.
+def due_to_cmi(frame: pd.DataFrame) -> dict[str, dict[str, Effect]]:
+    """Return by claim and member what MCMI gains over its control, the same fine-tuning without CMI.
 
     Args:
         frame: a study's rows on one dataset, without synthetic experiments.
     """
     rows = against_control(frame)
-    said: dict[str, str] = {}
-    for claim in CLAIMS if len(rows) else ():
-        if claim.id in OF_MCMI:
-            lines = differences({name_of(n): e for n, e in SOURCES[claim.id](rows)[claim.id].items()}, claim.unit)
-            said |= {claim.id: lines} if lines else {}
-    return said
+    if rows.empty:
+        return {}
+    return {name: {m: one for m, one in SOURCES[name](rows)[name].items() if one is not None} for name in OF_MCMI}
 
 
 def notes(frame: pd.DataFrame, dataset: str) -> dict[str, str]:
-    """Say by claim what stands beside its verdict: test NLL where nobody knows the BCPs, MCMI of other parents.
+    """Say by claim what stands beside its verdict.
+
+    Test NLL where nobody knows the BCPs or people's answers stand in for them, how many frameworks were run, the effect
+    at a T that was chosen without a look at the omitted class, and MCMI of other parents.
 
     Args:
         frame: a study's rows on one dataset, without synthetic experiments.
         dataset: its name.
     """
     said = {}
-    teachers = bcp_tables.of_one_network(frame)
-    truth = "The answers of people to the full-size photographs stand in for the BCPs."
-    if not bcp_tables.has(teachers, "test_kl_to_bcp"):
-        truth = f"Not measurable here: nobody knows the BCPs of {dataset}."
-    if bcp_tables.baseline_of(teachers) is not None and not dataset.startswith("digits"):
+    teachers = bcp_tables.of_one_network(entering(frame))
+    if not dataset.startswith("digits") and len(teachers):
+        known = bcp_tables.has(teachers, "test_kl_to_bcp")
+        why = PEOPLE if known else f"Not measurable here: nobody knows the BCPs of {dataset}."
         for claim, ones in bcp_tables.effects(frame, "test_nll").items():
-            lines = differences({"MCMI" if n == "as trained" else name_of(n): e for n, e in ones.items()}, "nats")
-            beside = f" Beside it, test NLL minus the deterministic teacher's: {lines}." if lines else ""
-            said[claim] = truth + beside
-    for claim, lines in due_to_cmi(frame).items():
-        said[claim] = f"{said.get(claim, '')} Of which due to CMI (MCMI − fine-tuned): {lines}.".strip()
+            lines = differences({MEMBERS.get(n, name_of(n)): e for n, e in ones.items()}, "nats")
+            said[claim] = why + (f" Beside it, test NLL minus the deterministic teacher's: {lines}." if lines else "")
+    frameworks = framework_gains.effects(frame)["C9"]
+    if 0 < (ran := sum(one is not None for one in frameworks.values())) < len(frameworks):
+        said["C9"] = f"{ran} of {len(frameworks)} run."
+    if (strict := zeroshot.effects(frame, zeroshot.STRICT)["C12"]["mcmi"]) is not None:
+        said["C12"] = f"With T chosen on validation images of the kept classes alone: {interval(strict, 'accuracy')}."
     for pair, (cmi, accuracy) in cmi_gain.others(frame).items():
         both = differences({"CMI": cmi}, "nats"), differences({"accuracy": accuracy}, "accuracy")
         said["C8"] = f"{said.get('C8', '')} Beside it, {name_of(pair)}: {', '.join(filter(None, both))}.".strip()

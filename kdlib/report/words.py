@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
 
 
+DUE = "of which due to CMI: MCMI − fine-tuned"
+"""What stands beside a claim about MCMI: its gain over the same fine-tuning without CMI. No verdict rests on it."""
+
+
 def markdown(text: str) -> Markdown:
     """Return Markdown for a notebook to display."""
     from IPython.display import Markdown

@@ -19,8 +19,8 @@ from kdlib.config import Config, TrainingConfig
 from kdlib.confusions import Confusion, counts_of, mean_shares
 from kdlib.plots.style import name_of
 from kdlib.plots.zeroshot import confusion_grid, omitted_rows
-from kdlib.report.sections import Section
-from kdlib.report.words import markdown, points, table_of
+from kdlib.report.sections import Section, not_yet
+from kdlib.report.words import DUE, markdown, points, table_of
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C12")
 BASELINE, TREATED, FLOOR = CLAIM.baseline, "mcmi", "one_hot"
 OMITTED, KEPT = "test_omitted_accuracy", "test_kept_accuracy"
-FREE = ("teacher_label", *choice.FREE)
-"""Settings that are chosen for each kind of teacher."""
 STRICT = "val_kept_accuracy"
 """The validation measure that does not look at the omitted classes."""
 Cell = tuple[str, NDArray[np.float64]]
@@ -60,7 +58,7 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     training = choice.texts(rows, [name for name in shared if name in rows])
     for one in dict.fromkeys(training[rows["omitted"] > 0]):
         part = rows[training == one]
-        taught = choice.texts(part, FREE)
+        taught = choice.texts(part, ("teacher_label", *choice.FREE))
         part = part[taught.isin(taught[part["omitted"] > 0])]
         part = part.drop_duplicates(["teacher_label", "setting", "omit_classes", "seed"])
         labels = part[["teacher_label", "teacher"]].drop_duplicates().itertuples(index=False)
@@ -102,42 +100,44 @@ def of_one_class(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def chosen(rows: pd.DataFrame, value: str = "val_accuracy") -> pd.DataFrame:
-    """Return the students without one class at the setting chosen for each kind of teacher.
+    """Return the students without one class at the setting chosen for each teacher.
 
     Args:
         rows: from `compared`.
         value: the validation measure that chooses: `val_accuracy`, on all classes, or `STRICT`.
     """
     one = of_one_class(rows)
-    both = one["teacher"].isin((BASELINE, TREATED))  # of these two kinds the claim is about one label each
-    one = one[~both | one["teacher_label"].isin(choice.LABELS)]
-    return choice.chosen(one[one["teacher"] != FLOOR], by=("teacher",), free=FREE, value=value)
+    return choice.chosen(one[one["teacher"] != FLOOR], value=value)
 
 
 def difference(rows: pd.DataFrame, treated: str, value: str = "val_accuracy") -> Effect | None:
-    """Return a kind's accuracy on the one omitted class minus the deterministic teacher's, paired; None without pairs.
+    """Return a teacher's accuracy on the one omitted class minus the deterministic one's, paired; None without pairs.
 
-    Where studies omit one class and another, each seed counts once, by its mean over the classes that both have.
+    Which class it is may differ from seed to seed. Where a seed omits one class and another in turn, it counts once, by
+    its mean over the classes that both have.
 
     Args:
         rows: from `compared`.
-        treated: a kind of teacher.
+        treated: the label of a teacher.
         value: the validation measure that chooses each one's setting.
     """
     best = chosen(rows, value)
-    wide = best.pivot(index=["seed", "omit_classes"], columns="teacher", values=OMITTED)
+    wide = best.pivot(index=["seed", "omit_classes"], columns="teacher_label", values=OMITTED)
     wide = wide.reindex(columns=[treated, BASELINE]).dropna()
     gains = (wide[treated] - wide[BASELINE]).groupby("seed").mean()
     return mean_interval(gains.to_numpy()) if len(gains) else None
 
 
-def effects(frame: pd.DataFrame) -> dict[str, dict[str, Effect | None]]:
+def effects(frame: pd.DataFrame, value: str = "val_accuracy") -> dict[str, dict[str, Effect | None]]:
     """Return claim C12's effect: accuracy on one omitted class, MCMI − deterministic, at the temperatures chosen.
 
     Args:
         frame: the rows of one study and one dataset; the first way of training that has pairs counts.
+        value: the validation measure that chooses the temperatures.
     """
-    found = (difference(rows, TREATED) for rows in compared(frame))
+    if value not in frame:
+        return {CLAIM.id: {TREATED: None}}
+    found = (difference(rows, TREATED, value) for rows in compared(frame))
     return {CLAIM.id: {TREATED: next((one for one in found if one is not None), None)}}
 
 
@@ -145,11 +145,11 @@ def choices(rows: pd.DataFrame) -> HTML:
     """Return a table: the setting chosen for each teacher by all validation images, and by those of kept classes."""
     lines = []
     by_all, by_kept = chosen(rows), chosen(rows, STRICT)
-    for kind in dict.fromkeys(by_all["teacher"]):
-        cells = [f"<th>{html.escape(name_of(kind))}</th>"]
+    for label in dict.fromkeys(by_all["teacher_label"]):
+        cells = [f"<th>{html.escape(name_of(label))}</th>"]
         for best, value in ((by_all, "val_accuracy"), (by_kept, STRICT)):
-            own = best[best["teacher"] == kind]
-            gain = None if kind == BASELINE else difference(rows, str(kind), value)
+            own = best[best["teacher_label"] == label]
+            gain = None if label == BASELINE else difference(rows, str(label), value)
             cells += [f"<td>{html.escape(', '.join(dict.fromkeys(own['setting'])))}</td>",
                       f"<td>{_mean(own)}</td>",
                       f"<td>{'–' if gain is None else points(gain, 1)}</td>"]  # fmt: skip
@@ -161,9 +161,8 @@ def choices(rows: pd.DataFrame) -> HTML:
 
 def by_number(rows: pd.DataFrame) -> HTML | None:
     """Return a table of MCMI − deterministic on the omitted classes: a row a set of them, a column a setting."""
-    two = rows[(rows["omitted"] > 0) & rows["teacher"].isin((BASELINE, TREATED))]
-    kinds = two.groupby(["omit_classes", "setting"])["teacher_label"].nunique()
-    if kinds.empty or kinds.max() != 2:  # none of both, or several of a kind
+    two = rows[(rows["omitted"] > 0) & rows["teacher_label"].isin((BASELINE, TREATED))]
+    if two["teacher_label"].nunique() < 2:
         return None
     settings, lines = _in_order(two), []
     each = two[two["omitted"] == 1].groupby("seed")["omit_classes"].nunique()  # one: each seed has a class of its own
@@ -172,7 +171,7 @@ def by_number(rows: pd.DataFrame) -> HTML | None:
         cells, n = [], set()
         for setting in settings:
             own = part[part["setting"] == setting]
-            found = choice.effect(own, TREATED, BASELINE, OMITTED, "teacher")
+            found = choice.effect(own, TREATED, BASELINE, OMITTED)
             cells.append(f"<td>{'–' if found is None else points(found, 1)}</td>")
             n |= {found.n} if found else set()
         lines.append(f"<tr><th>{html.escape(str(names))}</th><td>{min(n, default=0)}</td>{''.join(cells)}</tr>")
@@ -182,9 +181,10 @@ def by_number(rows: pd.DataFrame) -> HTML | None:
 
 def changed(rows: pd.DataFrame) -> str:
     """Say whether choosing on the kept classes only changes any teacher's setting."""
-    both = [best.groupby("teacher", sort=False)["setting"].first() for best in (chosen(rows), chosen(rows, STRICT))]
-    other = [f"{name_of(kind)}: {both[1][kind]} in place of {both[0][kind]}" for kind in both[0].index
-             if both[1][kind] != both[0][kind]]  # fmt: skip
+    both = [best.groupby("teacher_label", sort=False)["setting"].first()
+            for best in (chosen(rows), chosen(rows, STRICT))]  # fmt: skip
+    other = [f"{name_of(label)}: {both[1][label]} in place of {both[0][label]}" for label in both[0].index
+             if both[1][label] != both[0][label]]  # fmt: skip
     if not other:
         return "Choosing on the kept classes only changes no choice."
     return f"Choosing on the kept classes only changes the choice ({'; '.join(other)})."
@@ -232,23 +232,33 @@ def _placed(panels: dict[tuple[str, str], Panel], one: pd.DataFrame, settings: l
 
 def verdict(rows: pd.DataFrame) -> Markdown:
     """Say what C12 comes to: the floor, both teachers at their temperatures, the paired difference and its verdict."""
-    effect = difference(rows, TREATED)
+    effect, control = difference(rows, TREATED), choice.against_control(rows)
     best, floor = chosen(rows), of_one_class(rows)
     parts = [f"one-hot {_mean(floor[floor['teacher'] == FLOOR])}"] if (floor["teacher"] == FLOOR).any() else []
     for kind in (BASELINE, TREATED):
-        own = best[best["teacher"] == kind]
+        own = best[best["teacher_label"] == kind]
         if len(own):
             parts.append(f"{name_of(kind)} {_mean(own)} at {own['setting'].iloc[0]}")
     (said,) = judge(CLAIM, {TREATED: effect})
     gain = "no pair" if effect is None else f"difference {points(effect, 1)} points (n = {effect.n})"
     return markdown(
         f"{'; '.join(parts)}; {gain}, where {100 * CLAIM.smallest:g} would matter. "
-        f"C12: **{said.verdict}**. {changed(rows)}"
+        f"C12: **{said.verdict}**. {changed(rows)}{_beside(rows, control)}"
     )
+
+
+def _beside(rows: pd.DataFrame, control: pd.DataFrame) -> str:
+    """Write the effect where T is chosen on the kept classes, and what of it is due to CMI, as far as measured."""
+    strict = difference(rows, TREATED, STRICT)
+    due = difference(control, TREATED) if len(control) else None
+    said = f" With T chosen so: {points(strict, 1)} points (n = {strict.n})." if strict else ""
+    return said + (f" {DUE[0].upper()}{DUE[1:]}: {points(due, 1)} points (n = {due.n})." if due else "")
 
 
 def short(part: Section, name: str, rows: pd.DataFrame) -> Markdown:
     """Say in one line what students make of the class that they never saw."""
+    if part.waiting:
+        return not_yet(part, name, CLAIM)
     return markdown(f"**{part.title}** ({name}; test accuracy on one omitted class, %): {verdict(rows).data}")
 
 
