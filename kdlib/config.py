@@ -113,7 +113,8 @@ def resolve(run_type: RunType | str, given: dict[str, Any]) -> Config:
     given = with_whole_paths({name: value for name, value in given.items() if value is not None})
     for name, value in given.items():
         field = schema.model_fields.get(name)
-        if field is not None and kind_of(field) == "set" and "," in str(value):
+        own = name == "omit_classes" and str(given.get("dataset", "")).startswith("folder:")  # a class may have a comma
+        if field is not None and kind_of(field) == "set" and "," in str(value) and not own:
             joined = "+".join(part.strip() for part in str(value).split(","))
             raise InputError(f'{name} = {value!r} is refused: it is one set, joined by +, as in "{joined}".')
     try:

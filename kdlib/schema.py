@@ -146,8 +146,8 @@ class StudentConfig(TrainingConfig):
     teacher_seed: Seed | None = parameter(None, "seed of the teacher; None: the student's")
     teacher_architecture: str | None = parameter(None, "architecture of weights:<file>")
     kd_weight: float | None = parameter(None, "weight of the teacher's term, 1 - that of the labels", ge=0, le=1)
-    temperature: float | None = parameter(None, "T: the teacher's temperature", gt=0, le=1000)
-    student_temperature: float | None = parameter(None, "S: the student's temperature", gt=0, le=1000)
+    temperature: float | None = parameter(None, "T: the teacher's temperature", ge=0.01, le=1000)
+    student_temperature: float | None = parameter(None, "S: the student's temperature", ge=0.01, le=1000)
     samples: int = parameter(1, "samples of a stochastic teacher a step", ge=1, le=1000)
     framework: Framework = parameter(Framework.KD, "kd, fitnet, at, pkt, sp, cc, rkd, vid, crd, dkd, reviewkd or hsakd")
     framework_weight: float | None = parameter(

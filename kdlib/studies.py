@@ -201,8 +201,22 @@ def _referring(given: dict[str, Any], run_type: RunType, path: Path) -> dict[str
     return {**given, key: written if len(written) > 1 else written[0]}
 
 
+def _check_circles(study: Study, path: Path) -> None:
+    """Refuse labels that are their own ancestors: no training could begin."""
+    parents = {e.label: str(e.given.get("parent", "")).rpartition("/")[2]
+               for e in study.entries if e.run_type is RunType.TEACHER}  # fmt: skip
+    for label in parents:
+        seen = [label]
+        while (parent := parents.get(seen[-1])) in parents:
+            if parent in seen:
+                circle = " of ".join([*seen, parent])
+                raise InputError(f"{path.name}: {label}: parent = {parents[label]!r} is refused: {circle} is a circle.")
+            seen.append(parent)
+
+
 def _check(study: Study, path: Path) -> None:
     """Resolve every entry, and every teacher that a student or a measurement names."""
+    _check_circles(study, path)
     for entry in study.entries:
         try:
             for config in entry.configs():

@@ -234,3 +234,15 @@ def test_classes_that_are_called_by_numbers_keep_their_meaning() -> None:
             once = named_once(name if "+" not in name else str(index), classes)
             assert resolve_classes(once, classes) == (index,)
             assert named_once(once, classes) == once
+
+
+def test_numbers_that_are_names_are_never_counts() -> None:
+    """Classes 0001 to 0005: a 3 that was 0003 on the command line must not mean 0004."""
+    classes = ["0001", "0002", "0003", "0004", "0005"]
+    assert resolve_classes("0003+0001", classes) == (0, 2)
+    with pytest.raises(InputError, match=r"omit_classes names '3', but the classes are called by numbers \(0001, 0002"):
+        resolve_classes("3", classes)
+    assert resolve_classes("3", ["0", "1", "2", "3"]) == (3,)  # digits are called by what counts them
+    assert resolve_classes("C++", ["C", "C++", "Pepper,_bell"]) == (1,)
+    assert resolve_classes("Pepper,_bell", ["C", "C++", "Pepper,_bell"]) == (2,)
+    assert named_once("Pepper,_bell", ["C", "C++", "Pepper,_bell"]) == "2"

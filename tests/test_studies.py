@@ -103,3 +103,11 @@ def test_quick_is_a_sample_of_digits() -> None:
     mine, theirs = ({plan(c).name for e in studies.load(n).entries for c in e.configs()} for n in ("quick", "digits"))
     assert mine <= theirs
     assert len(jobs_of(studies.load("quick"), 16)) <= 8
+
+
+@pytest.mark.parametrize("parents", [{"a": "a"}, {"a": "b", "b": "a"}, {"a": "b", "b": "c", "c": "b"}])
+def test_a_circle_of_parents_is_refused(tmp_path: Path, parents: dict[str, str]) -> None:
+    lines = "".join(f"  {label}: {{kind: mcmi, parent: {parent}}}\n" for label, parent in parents.items())
+    (tmp_path / "round.yaml").write_text(f"title: Round\nteachers:\n{lines}")
+    with pytest.raises(InputError, match=r"round.yaml: .*is refused: .* of .* is a circle\."):
+        studies.load(str(tmp_path / "round.yaml"))
