@@ -32,7 +32,8 @@ class InducingWeights(nn.Module):
 
     def energy(self, left: Tensor | None, right: Tensor | None) -> Tensor:
         """Return E‖left U rightᵀ‖² (a scalar), where None is the identity."""
-        mean, variance = self.mean, from_raw(self.raw_sd, self.cap).square()
+        mean: Tensor = self.mean
+        variance = from_raw(self.raw_sd, self.cap).square()
         if left is not None:
             mean, variance = left @ mean, left.square().sum(0)[:, None] * variance
         if right is not None:
