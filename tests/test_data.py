@@ -185,11 +185,11 @@ def test_a_corrupt_image_is_named(tree: Path, datasets: Path, cut: int) -> None:
     bad.write_bytes(bad.read_bytes()[:cut])
     with pytest.raises(InputError, match=r"bee/03\.png"):
         data.load(f"folder:{tree}")
-    assert [p.name for p in datasets.iterdir()] == ["folder-fingerprints"]
+    assert not datasets.exists()
 
 
 def test_a_file_of_another_format_is_refused(tree: Path, datasets: Path) -> None:
-    Image.new("RGB", (9, 9)).save(tree / "train" / "bee" / "03.png", format="TIFF")
+    Image.new("RGB", (9, 9)).save(tree / "train" / "bee" / "03.png", format="PPM")
     with pytest.raises(InputError, match=r"bee/03\.png"):
         data.load(f"folder:{tree}")
 
