@@ -27,8 +27,14 @@ REPORTS = NOTEBOOKS / "reports"
 
 
 def whole(path: str | Path) -> Path:
-    """Return a path that a user typed, absolute and with `~` expanded."""
-    return Path(path).expanduser().absolute()
+    """Return a path that a user typed, absolute and with `~` expanded.
+
+    Raises: InputError for the home of a user who is not known here, as in `~nobody`.
+    """
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise InputError(f"the path {str(path)!r} begins in a home that is not known: write it without ~.") from error
 
 
 def _own(variable: str, usual: Path) -> Path:

@@ -76,6 +76,7 @@ def test_the_orientation_of_a_camera_is_applied(tmp_path: Path, orientation: int
     assert [c % 4 for c in corners] == [int(c) for c in red_green_blue_black[orientation]]
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_torn_exif_data_leaves_an_image_as_it_is_stored(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9), (200, 0, 0)).save(tmp_path / "x.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x99")
     assert np.array_equal(shown(tmp_path / "x.jpg", 9), former(tmp_path / "x.jpg", 9))

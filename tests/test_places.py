@@ -43,6 +43,11 @@ def test_a_relative_path_is_that_of_the_command(
     assert paths.data_root("~/data") == tmp_path / "home" / "data"
 
 
+def test_the_home_of_nobody_is_one_sentence() -> None:
+    with pytest.raises(InputError, match="'~nobody-here/photos' begins in a home that is not known"):
+        resolve(RunType.TEACHER, {"dataset": "folder:~nobody-here/photos"})
+
+
 def test_what_is_no_path_stays() -> None:
     given = {"dataset": "digits:tiny@0.2", "teacher": "quick/deterministic", "seed": [0, 1], "omit_classes": "3+5"}
     assert with_whole_paths(given) == given

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdlib import paths
-from kdlib.data import cifar, digits, folder, humans
+from kdlib.data import cifar, digits, folder, humans, tree
 from kdlib.data.dataset import BCPSource, Dataset, Split
 from kdlib.data.subsets import named_once, resolve_classes, subset
 from kdlib.errors import InputError
@@ -70,7 +70,7 @@ def classes_of(name: str) -> tuple[str, ...]:
     kind = _kind(name, None)
     if kind == "digits":
         return digits.CLASSES
-    return folder.scan(name).classes if kind == "folder" else cifar.CIFAR[name.removesuffix("h")].classes
+    return tree.scan(name).classes if kind == "folder" else cifar.CIFAR[name.removesuffix("h")].classes
 
 
 def canonical(name: str) -> str:

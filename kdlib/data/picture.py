@@ -17,7 +17,7 @@ import numpy as np
 from kdlib.errors import InputError
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
 MOST_PIXELS = 80_000_000
@@ -69,7 +69,7 @@ def _centre(image: Image.Image, size: int) -> Image.Image:
 @contextmanager
 def _read(path: Path) -> Iterator[tuple[Image.Image, bool]]:
     """Open an upright RGB image; say whether turning, transparency or depth made it what it is."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     turns = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -92,14 +92,14 @@ def _read(path: Path) -> Iterator[tuple[Image.Image, bool]]:
             clear = flat.has_transparency_data
             if clear:
                 rgba = flat.convert("RGBA")
-                clear = rgba.getchannel("A").getextrema()[0] < 255
+                clear = bool(np.asarray(rgba.getchannel("A")).min() < 255)
                 flat = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
             rgb = flat if flat.mode == "RGB" else flat.convert("RGB")
             turn = turns.get(_orientation(image))
             yield (rgb if turn is None else rgb.transpose(turn)), deep or clear or turn is not None
     except InputError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise InputError(f"the image {str(path)!r} is none of {', '.join(FORMATS)}: convert or remove it.") from error
     except Exception as error:  # Pillow lets through whatever a decoder met: ValueError, struct.error, …
         said = " ".join(str(error).split()) or type(error).__name__
@@ -114,7 +114,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _scale_key(image: Image.Image) -> None:
+def _scale_key(image: ImageFile.ImageFile) -> None:
     """Bring the colour that a PNG declares transparent to the 8 bits that Pillow brings its pixels to."""
     key = image.info.get("transparency")
     if image.format != "PNG" or not image.tile or isinstance(key, bytes | None):

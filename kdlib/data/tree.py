@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from kdlib import paths
 from kdlib.data.subsets import partition
 from kdlib.errors import InputError
 
@@ -48,14 +49,14 @@ def scan(name: str) -> Tree:
     for all that can be seen without opening a file.
     """
     try:
-        root = Path(name.removeprefix("folder:")).expanduser()
+        root = paths.whole(name.removeprefix("folder:"))
         if name == "folder:" or not root.is_dir():
             raise InputError(
                 f"dataset is {name!r}, but {str(root)!r} is not a folder: write folder:<path of the images>."
             )
         _require_text(name + str(root.resolve()), root)
         return _scan(name, root.resolve())
-    except (OSError, RuntimeError) as error:  # the latter for the home of nobody, as in ~nobody
+    except OSError as error:
         raise InputError(f"dataset {name!r} cannot be listed: {error}.") from error
 
 
