@@ -86,7 +86,8 @@ def _scan(name: str, root: Path) -> Tree:
             raise InputError(f"dataset {name} has a class {unknown[0]!r} in {place} that its training images lack.")
         if not labels:
             raise InputError(f"dataset {name} has no images in {place}: fill the folder or remove it.")
-        files[part] = [(path, classes.index(label)) for label in labels for path in _images(root, place / label, seen)]
+        numbered = [(number, place / label) for number, label in enumerate(classes) if label in labels]
+        files[part] = [(path, number) for number, folder in numbered for path in _images(root, folder, seen)]
     missing = {part: share for part, share in SHARES.items() if part not in files}
     if missing:
         everything = files["train"]
