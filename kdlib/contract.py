@@ -136,10 +136,12 @@ class Making:
         """Give a network exactly these weights and put it in its place.
 
         Raises:
-            InputError: a tensor is missing, too many or of another shape.
+            InputError: a tensor is missing, too many, of another shape or type, or its numbers mean nothing.
         """
-        check_tensors({k: v.shape for k, v in network.state_dict().items()}, tensors,
+        wanted = network.state_dict()
+        check_tensors({k: v.shape for k, v in wanted.items()}, tensors,
                       f"{self.name} does not fit {self.config.architecture}")  # fmt: skip
+        check_numbers({k: v.dtype for k, v in wanted.items()}, tensors, self.name)
         network.load_state_dict(tensors)
         return self.placed(network)
 
@@ -168,6 +170,39 @@ def check_tensors(wanted: Mapping[str, torch.Size], tensors: Mapping[str, Tensor
     for problem, keys in (("lacks", missing), ("has the unknown", extra), ("has another shape of", shapes)):
         if keys:
             raise InputError(f"{what}: it {problem} {keys[0]} ({len(keys)} in all).")
+
+
+def check_numbers(wanted: Mapping[str, torch.dtype], tensors: Mapping[str, Tensor], name: str) -> None:
+    """Refuse weights whose numbers mean nothing: a network would load them and answer NaN, or something else.
+
+    Allowed are finite numbers of the type wanted; a normalisation's `std` is above 0, a batch norm's `running_var` and
+    `num_batches_tracked` are 0 or above.
+
+    Args:
+        wanted: the type of each tensor.
+        tensors: of the same names, as `check_tensors` saw to.
+        name: of the file or run that they come from, for the sentence.
+
+    Raises:
+        InputError: one is not so; the sentence names it.
+    """
+    for key, dtype in wanted.items():
+        tensor, last = tensors[key], key.rpartition(".")[2]
+        problem = ""
+        if tensor.dtype != dtype:
+            problem = f"is of type {_type(tensor.dtype)}, allowed is {_type(dtype)}"
+        elif not bool(tensor.isfinite().all()):
+            problem = "holds NaN or an infinity, allowed are finite numbers"
+        elif last == "std" and not bool((tensor > 0).all()):
+            problem = f"holds the standard deviation {float(tensor.min()):g}, allowed is what is above 0"
+        elif last in ("running_var", "num_batches_tracked") and bool((tensor < 0).any()):
+            problem = f"holds {float(tensor.min()):g}, allowed is 0 or above"
+        if problem:
+            raise InputError(f"The weights of {name} are refused: {key} {problem}.")
+
+
+def _type(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 @dataclass

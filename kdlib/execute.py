@@ -20,12 +20,13 @@ from kdlib.config import (
     TrainingConfig,
     resolve,
 )
-from kdlib.contract import Teacher
+from kdlib.contract import Teacher, check_numbers
 from kdlib.errors import InputError
 from kdlib.hardware import Hardware
 from kdlib.hardware import resolve as resolve_hardware
 from kdlib.plans import Plan, plan
 from kdlib.runs import Run
+from kdlib.schedule import plan_steps
 
 NO_IMAGE = (1, 1, 1)
 """The shape that stands for points, which are no images."""
@@ -146,15 +147,16 @@ def _check(planned: Plan, chosen: data.Dataset | None) -> None:
     """Refuse what only the dataset and this machine can tell, before anything is made.
 
     Raises:
-        InputError: there is no such device or omitted class, the images are too small for the architecture, the
-            architecture cannot have such a posterior, or the teacher's weights, classes or image shape do not fit.
+        InputError: there is no such device or omitted class, one image is left to train on, the images are too small
+            for the architecture, the architecture cannot have such a posterior, or the teacher's weights, classes or
+            image shape do not fit, or its weights hold what is no number.
     """
     config = planned.config
     hardware = resolve_hardware(config, chosen.shape if chosen else NO_IMAGE)
     if chosen is None:
         return
     if isinstance(config, TrainingConfig):
-        data.resolve_classes(config.omit_classes, chosen.classes)
+        plan_steps(config, chosen)
         with torch.device("meta"):  # shapes alone
             network = models.build(str(config.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1])
             if isinstance(config, TeacherConfig):
@@ -169,6 +171,9 @@ def _check(planned: Plan, chosen: data.Dataset | None) -> None:
     for role, parent in planned.parents.items():
         if parent.record["run_type"] == "weights":
             teacher_of(parent, chosen, hardware)
+        elif parent.run.finished:
+            weights = parent.run.weights()
+            check_numbers({name: tensor.dtype for name, tensor in weights.items()}, weights, parent.name)
         if (parent.config.dataset, parent.config.image_size) == (config.dataset, config.image_size):
             continue
         theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from kdlib.config import Match, Optimizer, Schedule, TrainingConfig
 from kdlib.data import Dataset, resolve_classes, subset
 from kdlib.data.hashing import stream
+from kdlib.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,21 @@ def steps_of(n: int, batch_size: int) -> int:
 
 
 def plan_steps(config: TrainingConfig, dataset: Dataset) -> Steps:
-    """Return the steps that a config asks for on a dataset."""
+    """Return the steps that a config asks for on a dataset.
+
+    Raises:
+        InputError: a class is unknown, or one image is left, which has no batch statistics.
+    """
     labels, classes = dataset.train.labels, dataset.classes
     assert config.batch_size is not None and config.epochs is not None
     rows = subset(labels, classes, config.fraction, resolve_classes(config.omit_classes, classes))
+    if len(rows) < 2:
+        raise InputError(
+            f"fraction = {config.fraction:g} with omit_classes = {config.omit_classes!r} is refused: of the "
+            f"{len(labels)} training images of {config.dataset} {len(rows)} is left, and a step, whose batch_size is "
+            f"{config.batch_size}, needs 2 or more for its batch norms; allowed are a larger fraction, fewer omitted "
+            "classes and more images."
+        )
     per_pass = steps_of(len(rows), config.batch_size)
     full = steps_of(len(labels), config.batch_size)
     per_epoch = full if config.match is Match.STEPS else per_pass

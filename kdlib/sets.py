@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -10,6 +11,10 @@ from kdlib.options import Supervision
 from kdlib.schema import SyntheticConfig
 
 LARGEST = 2**31
+MEMORY = 8 * 2**30
+"""Bytes that a synthetic experiment may need, by `memory`."""
+SHARPEST = 1e-12
+"""Least noise variance in units of the largest squared mean value: below it the BCPs are lost to rounding."""
 
 
 def numbers(name: str, text: str, low: float, high: float, meaning: str, least: int = 1) -> list[float]:
@@ -58,6 +63,49 @@ def supervisions(text: str) -> list[Supervision]:
     return [kind for kind in Supervision if kind in parts]
 
 
+def memory(config: SyntheticConfig, seeds: int, supervisions: int) -> dict[tuple[str, ...], float]:
+    """Return about how many bytes each part of an experiment needs, by the parameters that it grows with.
+
+    With S seeds, T = S · supervisions networks of N numbers, n points of d coordinates and c classes: the problems in
+    float64 and stacked in float32 12 · S n (d + c), one more while it is drawn 12 · n d; targets 20 · T · 0.45 n c;
+    weights, velocities and their copies 16 · T N; m points with their activations in all networks at once
+    5 · T m (d + layers · width + c), where m is the largest of 0.1 n, validation_points and gradient_points; and nine
+    measures a validation, 36 · T each. At one and three seeds it is 1.3 and 1.4 times what a process took.
+    """
+    points, dimensions, classes, networks = config.points, config.dimensions, config.classes, seeds * supervisions
+    hidden = config.layers * config.width
+    widths = [dimensions, *[config.width] * config.layers, classes]
+    count = sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(widths))
+    seen = max(0.1 * points, config.validation_points, config.gradient_points)
+    validations = config.steps / config.validate_every + 1
+    return {
+        ("points", "dimensions", "classes"): 12.0 * seeds * points * (dimensions + classes) + 12 * points * dimensions,
+        ("points", "classes"): 20 * networks * 0.45 * points * classes,
+        ("layers", "width", "dimensions", "classes"): 16.0 * networks * count,
+        ("points", "validation_points", "gradient_points", "dimensions", "layers", "width"): (
+            5 * networks * seen * (dimensions + hidden + classes)
+        ),
+        ("steps", "validate_every"): 4 * 9 * networks * validations,
+    }
+
+
+def check_memory(config: SyntheticConfig, seeds: int, supervisions: int) -> None:
+    """Refuse an experiment that would need more than `MEMORY`.
+
+    Raises:
+        InputError: it would; the sentence names the parameters of its largest part.
+    """
+    parts = memory(config, seeds, supervisions)
+    total = sum(parts.values())
+    if total > MEMORY:
+        names = max(parts, key=parts.__getitem__)
+        given = ", ".join(f"{name} = {getattr(config, name)}" for name in names)
+        raise InputError(
+            f"{given} are refused for {seeds} seeds and {supervisions} supervisions: they need about "
+            f"{total / 2**30:,.0f} GiB of memory, allowed are {MEMORY / 2**30:.0f} GiB."
+        )
+
+
 def normalised(config: SyntheticConfig) -> dict[str, Any]:
     """Return the parameters of a synthetic experiment as they are kept: sets in order, those without effect constant.
 
@@ -78,6 +126,14 @@ def normalised(config: SyntheticConfig) -> dict[str, Any]:
             raise InputError(
                 f"{name} = {getattr(config, name)} is refused: of points = {config.points} there are {most}."
             )
+    largest = max(value**2 for value in values)
+    if config.noise_variance < SHARPEST * largest:
+        raise InputError(
+            f"noise_variance = {config.noise_variance:g} is refused with mean_values = {config.mean_values!r}: points "
+            f"would not differ from their means by more than rounding, allowed is {SHARPEST * largest:g} or more."
+        )
+    each = {Supervision.NOISY_BCP: len(noise), Supervision.MIXTURE: len(weights)}
+    check_memory(config, len(seeds(config.seeds).split("+")), sum(each.get(kind, 1) for kind in kinds))
     changed = {
         "seeds": seeds(config.seeds),
         "supervisions": "+".join(kinds),

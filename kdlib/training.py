@@ -148,10 +148,13 @@ class _Loop:
         bad = (~torch.isfinite(self.history.train_loss[self.checked : self.step])).nonzero()
         if len(bad):
             step = self.checked + int(bad[0])
-            epoch = step // self.steps.per_epoch + 1
+            epoch, highest = step // self.steps.per_epoch + 1, max(self.history.learning_rates[:step], default=0.0)
+            advice = f"a smaller learning_rate than {highest:g} may help"
+            if highest == 0:  # none has moved the weights
+                advice = "no learning rate has acted yet, so look at the images, the first weights and the loss"
             raise NotFinite(
                 f"The training loss is {float(self.history.train_loss[step])} at step {step + 1} (epoch {epoch}): "
-                f"a smaller learning_rate than {self.history.learning_rates[step]:g} may help."
+                f"{advice}."
             )
         self.checked = self.step
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -87,3 +89,19 @@ def test_students_compete_at_each_setting_s_best_temperature_and_within_their_fr
     assert list(table["temperature"]) == [4.0] * 4 and list(table["framework_weight"]) == [1.0, 10.0] * 2
     one = choosing.candidates(pd.DataFrame(rows[:6]), "val_accuracy", choosing.FREE)  # T alone: then T competes
     assert list(one["temperature"]) == [4.0, 1.0]
+
+
+@pytest.mark.parametrize("still", ["gain", "test_kl_to_bcp"])
+def test_what_does_not_vary_has_no_rank_correlation(still: str) -> None:
+    """Over all teachers a mean that is the same for each has no order; no warning, and the sentence says so."""
+    four = {"teacher_label": list("abcd"), "gain": [0.1, 0.2, 0.3, 0.4], "test_kl_to_bcp": [4.0, 3.0, 2.0, 1.0]}
+    one = pd.DataFrame({**four, "seed": 0, "train_kl_to_bcp": math.nan})
+    other = one.assign(seed=1, **{still: one[still].to_numpy()[::-1]})  # varies within a seed, but not in the mean
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (found,) = goes_with.correlations(pd.concat([one, other]))
+        assert math.isnan(found.over_all) and found.within.n == 2
+        assert "none, as all are equal, over the means of 4 teachers" in goes_with.sentence(
+            pd.concat([one, other]), "T"
+        )
+        assert goes_with.correlations(one.assign(**{still: 1.0})) == []

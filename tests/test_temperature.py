@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from kdlib import teachers
 from kdlib.contract import combine
 from kdlib.execute import execute
-from kdlib.temperature import HIGHEST, LOWEST, best_temperature
+from kdlib.temperature import HIGHEST, LOWEST, at_limit, best_temperature
 
 
 def nll(outputs: Tensor, labels: Tensor, temperature: float) -> float:
@@ -47,6 +47,8 @@ def test_temperatures_stay_between_their_limits() -> None:
     logits, labels = 0.5 * torch.eye(4)[None], torch.arange(4)
     assert best_temperature(logits, labels) == pytest.approx(LOWEST, rel=1e-3)
     assert best_temperature(logits, labels.flip(0)) == pytest.approx(HIGHEST, rel=1e-3)
+    assert at_limit(best_temperature(logits, labels)) and at_limit(best_temperature(logits, labels.flip(0)))
+    assert not any(at_limit(inside) for inside in (0.06, 1.0, 19.0))
 
 
 @pytest.mark.parametrize("samples", [1, 4])
@@ -63,6 +65,7 @@ def test_a_scaled_teacher_is_its_parent_at_that_temperature(store: Path) -> None
     parent, scaled = teachers.load(run.record["parents"]["parent"]), teachers.load(run)
     fitted = run.provenance["fitted_temperature"]
     assert fitted == float(run.weights()["temperature"])
+    assert run.provenance["temperature_at_limit"] is False
     images = small.DATASET.test.images
     for temperature in (1.0, 3.0):
         assert torch.allclose(scaled.probs(images, temperature), parent.probs(images, temperature * fitted), atol=1e-6)

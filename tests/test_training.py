@@ -136,9 +136,22 @@ def test_no_checkpoint_is_poisoned(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         return network(batch.images).sum() * math.nan
 
-    with pytest.raises(NotFinite, match="is nan at step 1"):
+    with pytest.raises(NotFinite, match=r"is nan at step 1 \(epoch 1\): no learning rate has acted yet"):
         training.fit(network, objective, small.teacher(), small.DATASET, small.settings(), tmp_path, "me")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_rate_is_blamed_from_the_step_on_at_which_it_has_acted(tmp_path: Path) -> None:
+    """A warm-up begins at 0, so the second loss is still that of the first weights."""
+    network, config = small.network(), small.teacher(warmup_epochs=1)
+    for bad, says in ((1, "no learning rate has acted yet"), (2, "a smaller learning_rate than 0.0005 may help")):
+
+        def objective(batch: Batch, bad: int = bad) -> Tensor:
+            loss = F.cross_entropy(network(batch.images), batch.labels)
+            return loss * math.nan if round(batch.progress * PER_EPOCH) == bad else loss
+
+        with pytest.raises(NotFinite, match=f"is nan at step {bad + 1} .*{says}"):
+            training.fit(network, objective, config, small.DATASET, small.settings(), tmp_path / str(bad), "me")
 
 
 def test_memory_that_runs_out_names_batch_size(tmp_path: Path) -> None:

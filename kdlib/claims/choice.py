@@ -101,12 +101,15 @@ def effect(
         treated, baseline: groups, values of the column `by`.
         value: the column to compare.
         by: the column of groups.
-        relative: whether the effect is the relative change of a positive measure.
+        relative: whether the effect is the relative change of a positive measure; a pair in which it is zero has none
+            and is left out.
     """
     wide = rows.pivot(index="seed", columns=by, values=value)
     if treated not in wide or baseline not in wide:
         return None
     both = wide[[treated, baseline]].dropna()
+    if relative:
+        both = both[(both > 0).all(axis=1)]
     if both.empty:
         return None
     return (paired_relative if relative else paired)(both[treated].to_numpy(), both[baseline].to_numpy())

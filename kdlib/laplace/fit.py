@@ -60,7 +60,8 @@ def fit(
             posterior.prior_precision = prior.marglik(posterior.eigenvalues(), posterior.squared_norm())
         elif validation is not None:
             loss = _validation_loss(posterior, validation)
-            posterior.prior_precision = prior.gridsearch(loss, options.lowest, options.highest, options.points)
+            best, posterior.prior_at_limit = prior.gridsearch(loss, options.lowest, options.highest, options.points)
+            posterior.prior_precision = best
     return posterior
 
 

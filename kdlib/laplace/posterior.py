@@ -24,6 +24,8 @@ class Posterior(ABC):
 
     network: Network
     options: Options
+    prior_at_limit = False
+    """Whether the prior precision was chosen at the limit of its grid; known where it was fitted."""
 
     @property
     @abstractmethod

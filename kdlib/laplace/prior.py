@@ -50,23 +50,26 @@ def marglik(eigenvalues: Tensor, squared_norm: float) -> float:
     return math.exp(float(brentq(slope, low, high, xtol=1e-12)))
 
 
-def gridsearch(loss: Callable[[float], float], lowest: float, highest: float, points: int) -> float:
-    """Return the prior precision on a logarithmic grid with the lowest `loss`, in float64; the first of equals.
+def gridsearch(loss: Callable[[float], float], lowest: float, highest: float, points: int) -> tuple[float, bool]:
+    """Return the prior precision on a logarithmic grid with the lowest `loss`, and whether that is at the grid's limit.
 
-    A precision at which the posterior has no numerical factor, or the loss is not a number, is passed over.
+    In float64; the first of equals. A precision at which the posterior has no numerical factor, or the loss is not a
+    finite number, is passed over. At the limit is the first or last precision that is left: the best one may lie beyond
+    it. That is no error, for the posterior is one; but nothing says that its prior is the best.
 
     Raises:
         NotFinite: no precision is left.
     """
-    best, least = math.nan, math.inf
+    losses: dict[float, float] = {}
     for step in range(points):
         precision = lowest * (highest / lowest) ** (step / (points - 1))
         try:
             value = loss(precision)
         except (NotFinite, torch.linalg.LinAlgError):  # type: ignore[attr-defined]  # missing from its stub
             continue
-        if value < least:
-            best, least = precision, value
-    if math.isnan(best):
+        if math.isfinite(value):
+            losses[precision] = value
+    if not losses:
         raise NotFinite(f"No prior precision from {lowest:g} to {highest:g} gives a finite validation NLL.")
-    return best
+    best = min(losses, key=losses.__getitem__)
+    return best, best in (min(losses), max(losses))

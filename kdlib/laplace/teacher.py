@@ -46,7 +46,11 @@ def network_of(parent: Teacher) -> Network:
 
 
 def fit(making: Making) -> Made:
-    """Fit the posterior on the parent's training images, clean or as viewed, and its prior as the options say."""
+    """Fit the posterior on the parent's training images, clean or as viewed, and its prior as the options say.
+
+    A grid whose best prior precision is its first or last gives a posterior all the same, which is not refused: the
+    provenance says `prior_precision_at_limit`.
+    """
     config, (dataset, _) = making.config, making.to_fit()
     assert isinstance(config, TeacherConfig)
     (parent,) = making.parents
@@ -58,7 +62,7 @@ def fit(making: Making) -> Made:
         for rows in torch.split(torch.arange(len(dataset.val)), 500)
     ]
     posterior = fit_posterior(network_of(parent), images, options_of(config), validation)
-    notes = {"prior_precision": posterior.prior_precision}
+    notes = {"prior_precision": posterior.prior_precision, "prior_precision_at_limit": posterior.prior_at_limit}
     return Made(Laplace(posterior, parent, making.name), posterior.state(), notes=notes)
 
 

@@ -39,8 +39,9 @@ def cost_ratios(frame: pd.DataFrame, baseline: str) -> Figure:
         wide = frame.pivot(index="seed", columns="group", values=column).astype(float)
         rows = []
         for k, group in enumerate(groups):
-            ratio = (wide[group] / wide[baseline]).dropna().to_numpy(np.float64)
-            rows.append((float(k), np.log2(ratio), marks[str(group)]))
+            both = wide[[group, baseline]]
+            both = both[(both > 0).all(axis=1)]  # a time below what a clock can tell has no ratio
+            rows.append((float(k), np.log2((both[group] / both[baseline]).to_numpy(np.float64)), marks[str(group)]))
         axes.axvline(0, color="#222222", linewidth=1.4)
         dots(axes, rows, groups)
         low, high = axes.get_xlim()

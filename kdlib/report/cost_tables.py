@@ -58,6 +58,7 @@ def times(frame: pd.DataFrame, group: str, baseline: str, column: str) -> tuple[
         column: a positive measure.
     """
     wide = frame.pivot(index="seed", columns="group", values=column)[[group, baseline]].dropna().astype(float)
+    wide = wide[(wide > 0).all(axis=1)]  # a time below what a clock can tell has no ratio
     if wide.empty:
         return None
     effect = paired_relative(wide[group], wide[baseline])

@@ -80,6 +80,11 @@ def paired(
     return both[["teacher_label", "seed", "temperature", "gain", *MEASURES]].dropna(subset=MEASURES[:1])
 
 
+def rank_correlation(a: pd.Series[float], b: pd.Series[float]) -> float:
+    """Return Spearman's rank correlation; NaN where all values of a side are equal, which have no order."""
+    return float(spearmanr(a, b).statistic) if a.nunique() > 1 and b.nunique() > 1 else math.nan
+
+
 def correlations(rows: pd.DataFrame) -> list[Correlation]:
     """Return how the distance on test and on training images goes with the gain; none with fewer than four teachers.
 
@@ -90,11 +95,10 @@ def correlations(rows: pd.DataFrame) -> list[Correlation]:
     for measure in MEASURES:
         have = rows.dropna(subset=measure)
         seeds = [one for _, one in have.groupby("seed") if len(one) >= LEAST]
-        within = [float(spearmanr(one[measure], one["gain"]).statistic) for one in seeds]
-        within = [value for value in within if np.isfinite(value)]
+        within = [value for one in seeds if math.isfinite(value := rank_correlation(one[measure], one["gain"]))]
         means = have.groupby("teacher_label")[[measure, "gain"]].mean()
         if within and len(means) >= LEAST:
-            over_all = float(spearmanr(means[measure], means["gain"]).statistic)
+            over_all = rank_correlation(means[measure], means["gain"])
             out.append(Correlation(measure, mean_interval(np.array(within)), over_all, len(means)))
     return out
 
@@ -111,8 +115,9 @@ def sentence(rows: pd.DataFrame, where: str) -> str:
         images = "test" if one.measure.startswith("test") else "training"
         half = (one.within.high - one.within.low) / 2
         spread = f" ± {half:.2f}" if math.isfinite(half) else ""
+        over_all = f"{one.over_all:+.2f}" if math.isfinite(one.over_all) else "none, as all are equal,"
         said.append(
             f"on {images} images ρ = {one.within.mean:+.2f}{spread} within seeds (n = {one.within.n}), "
-            f"{one.over_all:+.2f} over the means of {one.teachers} teachers"
+            f"{over_all} over the means of {one.teachers} teachers"
         )
     return f"At {where}, distance goes with gain: {'; '.join(said)}.".replace("-", "−") if said else ""

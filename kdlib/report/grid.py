@@ -105,7 +105,7 @@ def still(rows: pd.DataFrame, name: str = COLUMN) -> int:
 def changes(rows: pd.DataFrame, claim: Claim, name: str = "") -> dict[str, Effect]:
     """Return each teacher's effect over the deterministic one on a claim's measure, paired over seeds.
 
-    A pair with a convergence noise of zero is dropped: `paired_relative` is about the logarithm of a ratio.
+    A pair with a convergence noise of zero is left out (`choice.effect`): a relative change is a ratio's logarithm.
 
     Args:
         rows: one row a teacher and seed.
@@ -113,8 +113,6 @@ def changes(rows: pd.DataFrame, claim: Claim, name: str = "") -> dict[str, Effec
         name: the column, if it is not the claim's own (another window).
     """
     name = name or claim.column
-    if claim.relative:
-        rows = rows.assign(**{name: rows[name].where(rows[name] > 0)})
     others = [str(label) for label in dict.fromkeys(rows["teacher_label"]) if label != BASELINE]
     found = {label: effect(rows, label, BASELINE, name, relative=claim.relative) for label in others}
     return {label: one for label, one in found.items() if one is not None}

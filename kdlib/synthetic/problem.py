@@ -89,6 +89,9 @@ def dirichlet(bcp: Floats, concentration: float, seed: int) -> Floats:
     random = generator(seed, Stream.NOISE, round(1e6 * concentration))
     # a shape of zero gives zero: a class that cannot be
     gammas = random.standard_gamma(concentration * bcp)
+    # where all are too small for a number, the largest is a class's with its probability, and the others are nothing
+    lost = gammas.sum(1) == 0
+    gammas[lost] = random.multinomial(1, bcp[lost])
     drawn: Floats = gammas / gammas.sum(1, keepdims=True)
     return drawn
 

@@ -165,7 +165,9 @@ def effects(table: pd.DataFrame, value: str = "gradient_variance") -> dict[str, 
     def change(treated: str | None, baseline: str) -> Effect | None:
         if treated not in wide or baseline not in wide:
             return None
-        return paired_relative(wide[treated], wide[baseline])
+        both = wide[[treated, baseline]]
+        both = both[(both > 0).all(axis=1)]  # a gradient that never varies has no ratio
+        return paired_relative(both[treated], both[baseline]) if len(both) else None
 
     return {
         "C1": {"exact_bcp": change("exact_bcp", "one_hot")},
@@ -188,8 +190,9 @@ def slope(table: pd.DataFrame, value: str = "label_variance") -> Effect | None:
     noisy = table[(table["noise_share"] > 0) & (table[value] > 0)]
     if noisy["noise_share"].nunique() < 3:
         return None
-    slopes = [np.polyfit(np.log(rows["noise_share"]), np.log(rows[value]), 1)[0] for _, rows in noisy.groupby("seed")]
-    return mean_interval(slopes)
+    lines = [rows for _, rows in noisy.groupby("seed") if rows["noise_share"].nunique() > 1]
+    slopes = [np.polyfit(np.log(rows["noise_share"]), np.log(rows[value]), 1)[0] for rows in lines]
+    return mean_interval(slopes) if slopes else None
 
 
 def statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
@@ -231,11 +234,10 @@ def floor_statement(name: str, title: str, table: pd.DataFrame) -> Markdown:
     parts = []
     for level, rows in chosen.sort_values("noise_share", kind="stable").groupby("supervision", sort=False):
         mean = rows[["distance", "expected", "learning_rate", "noise", "curvature"]].mean()
-        neighbourhood = 2 * mean["learning_rate"] * mean["noise"] / mean["curvature"]
-        parts.append(
-            f"{name_of(level)} {mean['distance']:.2g} (expected {mean['expected']:.2g}, "
-            f"the bound's neighbourhood {neighbourhood:.2g})"
-        )
+        bound = "no bound, for it has no curvature"
+        if mean["curvature"] > 0:
+            bound = f"the bound's neighbourhood {2 * mean['learning_rate'] * mean['noise'] / mean['curvature']:.2g}"
+        parts.append(f"{name_of(level)} {mean['distance']:.2g} (expected {mean['expected']:.2g}, {bound})")
     n = chosen["seed"].nunique()
     return markdown(f"**{title}** ({name_of(name)}, n = {n}; squared distance to the optimum): {'; '.join(parts)}.")
 
