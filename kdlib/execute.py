@@ -171,9 +171,6 @@ def _check(planned: Plan, chosen: data.Dataset | None) -> None:
     for role, parent in planned.parents.items():
         if parent.record["run_type"] == "weights":
             teacher_of(parent, chosen, hardware)
-        elif parent.run.finished:
-            weights = parent.run.weights()
-            check_numbers({name: tensor.dtype for name, tensor in weights.items()}, weights, parent.name)
         if (parent.config.dataset, parent.config.image_size) == (config.dataset, config.image_size):
             continue
         theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}
@@ -190,8 +187,30 @@ def _check(planned: Plan, chosen: data.Dataset | None) -> None:
                 f"{role} = {parent.name!r} is refused: it was trained on images of shape {tuple(theirs['shape'])}, and "
                 f"these have shape {chosen.shape}."
             )
+    for parent in planned.parents.values():
+        if parent.record["run_type"] != "weights" and parent.run.finished:
+            _check_weights(parent.run, chosen)
     if isinstance(config, StudentConfig) and config.framework not in frameworks.PROBABILITIES:
         _check_framework(config, planned.parents.get("teacher"), chosen)
+
+
+def _check_weights(run: Run, chosen: data.Dataset) -> None:
+    """Refuse a finished teacher that keeps numbers which mean nothing, or is made of one that does.
+
+    Raises:
+        InputError: it does; the sentence names the run.
+    """
+    record, weights = run.record, run.weights()
+    for name in record["parents"].values():
+        if Run(name).finished:
+            _check_weights(Run(name), chosen)
+    wanted = {name: tensor.dtype for name, tensor in weights.items()}
+    if record["config"].get("kind") in kinds.NETWORKS:
+        with torch.device("meta"):  # types alone
+            architecture = record["config"]["architecture"]
+            network = models.build(architecture, len(chosen.classes), chosen.channels, chosen.shape[-1])
+        wanted |= {name: tensor.dtype for name, tensor in network.state_dict().items() if name in weights}
+    check_numbers(wanted, weights, run.name)
 
 
 def _check_framework(config: StudentConfig, parent: Plan | None, chosen: data.Dataset) -> None:

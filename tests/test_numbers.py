@@ -16,11 +16,13 @@ from torch import Tensor
 
 from kdlib import sets, teachers
 from kdlib.checkpoints import write_tensors
+from kdlib.claims import paired_relative
 from kdlib.claims.choice import effect
 from kdlib.config import MeasureConfig, RunType, resolve
 from kdlib.errors import InputError
 from kdlib.execute import check, execute
 from kdlib.laplace import prior
+from kdlib.plots import training_curves
 from kdlib.report.cost_tables import times
 from kdlib.schema import SyntheticConfig
 from kdlib.synthetic.problem import dirichlet
@@ -79,22 +81,27 @@ def test_weights_of_another_type(store: Path, tmp_path: Path, key: str, dtype: t
     tensors = dict(small.network().state_dict())
     write_tensors(tmp_path / "net.safetensors", {**tensors, key: tensors[key].to(dtype)})
     assert says in refusal(small.student(teacher=f"weights:{tmp_path}/net.safetensors", teacher_architecture="cnn4"))
+    run = execute(small.teacher())
+    write_tensors(run.path / "weights.safetensors", {**tensors, key: tensors[key].to(dtype)})
+    assert f"{run.name} are refused: {says}" in refusal(small.student(teacher=run.name))
 
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_weights_of_a_run(store: Path, harm: str) -> None:
     teacher = execute(small.teacher())
+    through = execute(small.teacher(kind="temperature_scaled"))
     tensors, says = harmed(harm)
     write_tensors(teacher.path / "weights.safetensors", tensors)
     for config in (
         small.student(teacher=teacher.name),
-        small.teacher(kind="temperature_scaled"),
+        small.teacher(kind="mcmi", parent=teacher.name),
         small.teacher(kind="laplace"),
+        small.student(teacher=through.name),
     ):
         assert refusal(config).startswith(f"The weights of {teacher.name} are refused: {says}")
     with pytest.raises(InputError, match="are refused"):
         teachers.load(teacher)
-    assert [path.name for path in store.iterdir()] == [teacher.name]
+    assert {path.name for path in store.iterdir()} == {teacher.name, through.name}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -2.0])
@@ -151,6 +158,25 @@ def test_ratios_to_zero_are_left_out() -> None:
         ratio = times(rows, "a", "b", "noise")
         assert ratio is not None and ratio[0] == pytest.approx(0.5)
         assert times(rows[rows["seed"] == 0], "a", "b", "noise") is None
+
+
+def test_ratios_beyond_all_numbers_are_infinite() -> None:
+    """exp of a wide interval's end overflows: the change is then unbounded, and one to nothing is −100 %."""
+    wide = paired_relative([1e-300, 1.0], [1.0, 1e-300])
+    assert (wide.mean, wide.low, wide.high) == (0.0, -1.0, math.inf)
+    assert paired_relative([1e-300, 1e-300], [1.0, 1.0]).p_equals(0.1) == 0
+
+
+def test_an_infinite_validation_is_a_gap_in_the_curve() -> None:
+    curve = pd.DataFrame({
+        "run": "a", "kind": "one_hot", "seed": 0, "step": [1, 2, 3], "epoch": [1.0, 2.0, 3.0],
+        "train_loss": [1.0, 0.9, 0.8], "val_nll": [1.0, math.inf, 0.5], "val_accuracy": [0.5, 0.6, 0.7],
+    })  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        middle = training_curves(curve).axes[1]
+    (line,) = middle.get_lines()
+    assert list(np.asarray(line.get_xdata())) == [1.0, 3.0] and np.isfinite(middle.get_ylim()).all()
 
 
 def test_noise_too_strong_for_numbers_is_its_limit() -> None:

@@ -143,10 +143,11 @@ def test_no_checkpoint_is_poisoned(tmp_path: Path) -> None:
 
 def test_a_rate_is_blamed_from_the_step_on_at_which_it_has_acted(tmp_path: Path) -> None:
     """A warm-up begins at 0, so the second loss is still that of the first weights."""
-    network, config = small.network(), small.teacher(warmup_epochs=1)
+    config = small.teacher(warmup_epochs=1)
     for bad, says in ((1, "no learning rate has acted yet"), (2, "a smaller learning_rate than 0.0005 may help")):
+        network = small.network()
 
-        def objective(batch: Batch, bad: int = bad) -> Tensor:
+        def objective(batch: Batch, network: Network = network, bad: int = bad) -> Tensor:
             loss = F.cross_entropy(network(batch.images), batch.labels)
             return loss * math.nan if round(batch.progress * PER_EPOCH) == bad else loss
 

@@ -47,7 +47,9 @@ class Effect:
         """Return the two-sided p value of "the mean is `value`"; NaN with one seed."""
         if self.n < 2:
             return math.nan
-        mean, value = (math.log1p(self.mean), math.log1p(value)) if self.relative else (self.mean, value)
+        mean = self.mean
+        if self.relative:
+            mean, value = math.log1p(mean) if mean > -1 else -math.inf, math.log1p(value)
         return _two_sided(mean - value, self.sd, self.n)
 
 
@@ -107,7 +109,8 @@ def paired_relative(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Effect:
     if (first <= 0).any() or (second <= 0).any():
         raise InputError("a relative change needs positive values; one of a or b is zero or below.")
     effect = mean_interval(np.log(first / second), level)
-    mean, low, high = (math.expm1(value) for value in (effect.mean, effect.low, effect.high))
+    with np.errstate(over="ignore"):  # the end of a very wide interval is infinite
+        mean, low, high = (float(np.expm1(value)) for value in (effect.mean, effect.low, effect.high))
     return Effect(mean, low, high, effect.n, effect.sd, effect.p, relative=True)
 
 

@@ -32,7 +32,7 @@ def training_curves(history: pd.DataFrame, by: str = "kind") -> Figure:
 
     Args:
         history: columns run, seed, step, epoch, train_loss, val_nll, val_accuracy and `by`; the val_ columns
-            hold numbers in the rows that end an epoch and NaN elsewhere.
+            hold numbers in the rows that end an epoch and NaN elsewhere; one that is infinite is a gap.
         by: the column of groups.
 
     Raises:
@@ -52,7 +52,7 @@ def training_curves(history: pd.DataFrame, by: str = "kind") -> Figure:
     ):
         label, factor = ("training loss (nats)", 1.0) if y == "train_loss" else axis_of(y)
         seen = []
-        for group, rows in table.dropna(subset=[y]).groupby(by, sort=False):
+        for group, rows in table.replace(np.inf, np.nan).dropna(subset=[y]).groupby(by, sort=False):
             wide = rows.pivot_table(index=x, columns="run", values=y).mul(factor)
             seen.append(wide.to_numpy()[len(wide) // 8 :])  # the start would set the scale
             curve(axes, wide.index.to_numpy(np.float64), wide.to_numpy(np.float64), marks[str(group)])
