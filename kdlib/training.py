@@ -151,7 +151,7 @@ class _Loop:
             epoch, highest = step // self.steps.per_epoch + 1, max(self.history.learning_rates[:step], default=0.0)
             advice = f"a smaller learning_rate than {highest:g} may help"
             if highest == 0:  # none has moved the weights
-                advice = "no learning rate has acted yet, so look at the images, the first weights and the loss"
+                advice = "no learning rate has acted yet, so look at the images, the targets and the first weights"
             raise NotFinite(
                 f"The training loss is {float(self.history.train_loss[step])} at step {step + 1} (epoch {epoch}): "
                 f"{advice}."

@@ -16,13 +16,14 @@ from torch import Tensor
 
 from kdlib import sets, teachers
 from kdlib.checkpoints import write_tensors
-from kdlib.claims import paired_relative
+from kdlib.claims import mean_interval, paired_relative
 from kdlib.claims.choice import effect
 from kdlib.config import MeasureConfig, RunType, resolve
 from kdlib.errors import InputError
 from kdlib.execute import check, execute
 from kdlib.laplace import prior
 from kdlib.plots import training_curves
+from kdlib.report import humans
 from kdlib.report.cost_tables import times
 from kdlib.schema import SyntheticConfig
 from kdlib.synthetic.problem import dirichlet
@@ -197,3 +198,13 @@ def test_memory_grows_as_the_points_and_is_little_by_default() -> None:
     one = sets.memory(vast, 1, 1)["points", "dimensions", "classes"]
     assert one > 745 * 2**30
     assert sets.memory(vast, 3, 1)["points", "dimensions", "classes"] > 2 * one * 0.9
+
+
+def test_equal_numbers_have_no_spread_whatever_they_are() -> None:
+    """A mean of three 0.1 is not 0.1 in floating point, and so their standard deviation not 0."""
+    assert np.full(3, 0.1).std(ddof=1) > 0
+    found = mean_interval(np.full(3, 0.1))
+    assert (found.mean, found.low, found.high, found.sd, found.p_equals(0.1)) == (0.1, 0.1, 0.1, 0.0, 1.0)
+    rows = pd.DataFrame({"teacher_label": list("abcd"), humans.OF_TEACHER: [0.1, 0.2, 0.3, 0.4], "gain": 0.1})
+    assert humans.correlation(rows, "gain") is None
+    assert humans.correlation(rows.assign(gain=rows[humans.OF_TEACHER]), "gain") == pytest.approx(1)

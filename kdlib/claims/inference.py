@@ -72,6 +72,8 @@ def mean_interval(values: ArrayLike, level: float = 0.95) -> Effect:
     if n == 1:
         return Effect(mean, math.nan, math.nan, 1, math.nan, math.nan)
     sd = float(array.std(ddof=1))
+    if array.min() == array.max():
+        mean, sd = float(array[0]), 0.0  # a mean of equal numbers may miss them by a rounding
     half = float(special.stdtrit(n - 1, (1 + level) / 2)) * sd / math.sqrt(n)
     return Effect(mean, mean - half, mean + half, n, sd, _two_sided(mean, sd, n))
 

@@ -146,7 +146,7 @@ def axis(measure: str, network: str) -> str:
 def correlation(rows: pd.DataFrame, value: str) -> float | None:
     """Return Pearson's correlation, over teachers, of their mean distance and their students' mean; None for few."""
     means_ = rows.dropna(subset=[OF_TEACHER]).groupby("teacher_label")[[OF_TEACHER, value]].mean()
-    if len(means_) < FEWEST or (means_.std() == 0).any():
+    if len(means_) < FEWEST or (means_.nunique() < 2).any():
         return None
     return float(np.corrcoef(means_[OF_TEACHER], means_[value])[0, 1])
 
