@@ -18,6 +18,7 @@ from kdlib.errors import DamagedRun
 from kdlib.hardware import Hardware
 
 CONFIG, PROVENANCE, METRICS, HISTORY = "config.json", "provenance.json", "metrics.json", "history.parquet"
+FILES = (CONFIG, PROVENANCE, METRICS, HISTORY)
 MOST_BYTES = 2**24
 """A JSON file of a run has some kilobytes; a larger one is none, and is not read into memory."""
 MAGIC = b"PAR1"
@@ -40,7 +41,8 @@ def read(folder: Path) -> Small:
         DamagedRun: one is torn, lacks what a run needs or belongs to another run; or the run has metrics and lacks
             another of them.
     """
-    found = _looked_at(folder, tuple(_written(folder / file) for file in (CONFIG, PROVENANCE, METRICS, HISTORY)))
+    place = str(folder)  # no paths: a table asks for thousands of files
+    found = _looked_at(folder, tuple(_written(f"{place}/{file}") for file in FILES))
     if isinstance(found, Small):
         return found
     raise DamagedRun(folder.name, *found.args)
@@ -55,9 +57,9 @@ def damage(folder: Path) -> DamagedRun | None:
     return None
 
 
-def _written(path: Path) -> tuple[int, int, int] | None:
+def _written(path: str) -> tuple[int, int, int] | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
@@ -76,10 +78,8 @@ def _looked_at(folder: Path, written: Written) -> Small | _Wrong:
 
 
 def _checked(folder: Path, written: Written) -> Small:
-    there = dict(zip((CONFIG, PROVENANCE, METRICS, HISTORY), written, strict=True))
-    config, provenance, metrics = (
-        _object(folder / file) if there[file] else None for file in (CONFIG, PROVENANCE, METRICS)
-    )
+    there = dict(zip(FILES, written, strict=True))
+    config, provenance, metrics = (_object(folder / file, there[file]) for file in FILES[:3])
     if config is not None:
         _require(CONFIG, config, run=str)
         if config["run"] != folder.name:
@@ -110,14 +110,14 @@ def _checked(folder: Path, written: Written) -> Small:
     return Small(config, provenance, metrics)
 
 
-def _object(path: Path) -> dict[str, Any]:
-    """Return what a JSON file holds, whatever was done to it."""
+def _object(path: Path, written: tuple[int, int, int] | None) -> dict[str, Any] | None:
+    """Return what a JSON file holds, whatever was done to it, or none where there is no file."""
+    if written is None:
+        return None
+    if written[-1] > MOST_BYTES:
+        raise _Wrong(path.name, f"has more than {MOST_BYTES >> 20} MiB")
     try:
-        with path.open("rb") as stream:
-            data = stream.read(MOST_BYTES + 1)
-        if len(data) > MOST_BYTES:
-            raise _Wrong(path.name, f"has more than {MOST_BYTES >> 20} MiB")
-        value = json.loads(data)
+        value = json.loads(path.read_bytes())
     except OSError as error:
         raise _Wrong(path.name, f"cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:

@@ -49,7 +49,10 @@ class Run:
     @property
     def finished(self) -> bool:
         """Say whether the run is complete, and none of its small files damaged."""
-        return (self.path / folders.METRICS).is_file() and self.damage is None
+        try:
+            return folders.read(self.path).metrics is not None
+        except DamagedRun:
+            return False
 
     @property
     def damage(self) -> DamagedRun | None:
