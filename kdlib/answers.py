@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ from kdlib.hardware import Hardware
 from kdlib.training import Batch
 
 LARGEST = float(torch.finfo(torch.float16).max)
+ABANDONED = 3600.0
+"""Seconds after which nobody is writing a temporary file any more."""
 LIMIT = 20.0
 """Gigabytes of answers kept a teacher, unless `$KDLIB_ANSWERS_GB` says otherwise; what is over is not kept."""
 
@@ -95,7 +98,10 @@ class Answers:
             path.unlink(missing_ok=True)  # answers can always be asked for again
         outputs = self._compute(number, sample, self._settings())
         if _size(self.folder) + outputs.nbytes <= limit():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for scrap in path.parent.glob(".*"):  # of a killed process; others may be writing theirs now
+                with suppress(FileNotFoundError):
+                    if time.time() - scrap.stat().st_mtime > ABANDONED:
+                        scrap.unlink()
             write_tensors(path, {"outputs": outputs})
         return outputs
 
@@ -108,7 +114,6 @@ class Answers:
             kept = Hardware(**{**json.loads(path.read_bytes()), "device": own.device})
             if kept.name == own.name:
                 return kept
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(path, own.as_dict())
         return own
 

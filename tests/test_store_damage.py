@@ -19,6 +19,7 @@ from kdlib.__main__ import main
 from kdlib.answers import Answers
 from kdlib.checkpoints import read_tensors, write_atomically, write_json, write_tensors
 from kdlib.config import Augmentation
+from kdlib.data.cache import sampled
 from kdlib.errors import DamagedRun, InputError, NotWritten
 from kdlib.execute import execute
 from kdlib.keeping import keep
@@ -208,6 +209,10 @@ def test_answers_are_asked_for_again(tmp_path: Path, harm: str) -> None:
 
     expected = answers()._of(0, 0)
     (file,) = tmp_path.glob("*/*.safetensors")
+    abandoned, young = file.with_name(".old.1"), file.with_name(".new.2")
+    for scrap in (abandoned, young):
+        scrap.touch()
+    os.utime(abandoned, (0, 0))
     if harm == "answers":
         write_tensors(file, {"outputs": expected[:, :-1]})
     else:
@@ -215,3 +220,23 @@ def test_answers_are_asked_for_again(tmp_path: Path, harm: str) -> None:
         file.unlink()
     assert torch.equal(answers()._of(0, 0), expected)
     assert torch.equal(read_tensors(file)[0]["outputs"], expected)
+    assert young.exists() and not abandoned.exists()
+
+
+@pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 25, 40])
+def test_small_files_are_sampled_whole(tmp_path: Path, length: int) -> None:
+    path, digests = tmp_path / "pixels", set()
+    for changed in range(-1, length):
+        path.write_bytes(bytes(index == changed for index in range(length)))
+        digests.add(sampled(path, blocks=4, size=10))
+    assert len(digests) == length + 1
+
+
+def test_large_files_are_sampled_from_end_to_end(tmp_path: Path) -> None:
+    path, seen = tmp_path / "pixels", []
+    path.write_bytes(bytes(100))
+    whole = sampled(path, blocks=4, size=10)
+    for changed in range(100):
+        path.write_bytes(bytes(index == changed for index in range(100)))
+        seen += [changed] * (sampled(path, blocks=4, size=10) != whole)
+    assert seen == [*range(10), *range(30, 40), *range(60, 70), *range(90, 100)]
