@@ -16,7 +16,7 @@ import yaml
 
 from kdlib import paths
 from kdlib.config import RunType, recorded
-from kdlib.errors import InputError, KdlibError
+from kdlib.errors import DamagedRun, InputError, KdlibError
 
 
 def _run(arguments: argparse.Namespace) -> None:
@@ -51,7 +51,10 @@ def _headline(metrics: dict[str, float], most: int) -> str:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    """List the runs of the store, finished and not."""
+    """List the runs of the store: finished, not finished, or damaged and what is wrong.
+
+    With --set-aside every file is verified, and a damaged run is moved out of the way; nothing is deleted.
+    """
     from kdlib import runs
 
     if not runs.names():
@@ -59,6 +62,13 @@ def _list(arguments: argparse.Namespace) -> None:
     for name in runs.names():
         run = runs.Run(name)
         state = _headline(run.metrics, 1) if run.finished else "not finished"
+        try:
+            run.verify(whole=arguments.set_aside)
+        except DamagedRun as error:
+            state = f"damaged: {error.reason}"
+            if arguments.set_aside:
+                with runs.locked(run):
+                    state += f"; set aside in {runs.set_aside(run)}"
         print(f"{name}  {state}")
 
 
@@ -156,6 +166,8 @@ def main(given: list[str] | None = None) -> int:
             command.add_argument("--seeds", metavar="0,1", help="only these; none: runs of no single seed")
         if name == "records":
             command.add_argument("--from", dest="store", metavar="STORE", help="a run store; by default this clone's")
+        if name == "list":
+            command.add_argument("--set-aside", action="store_true", help="verify all files; move damaged runs away")
         if name == "study":
             command.add_argument("--profile", default="local", help="a folder of profiles/: local or slurm")
     arguments, rest = parser.parse_known_args(given)

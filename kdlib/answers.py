@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +33,8 @@ from kdlib.hardware import Hardware
 from kdlib.training import Batch
 
 LARGEST = float(torch.finfo(torch.float16).max)
+ABANDONED = 3600.0
+"""Seconds after which nobody is writing a temporary file any more."""
 LIMIT = 20.0
 """Gigabytes of answers kept a teacher, unless `$KDLIB_ANSWERS_GB` says otherwise; what is over is not kept."""
 
@@ -86,12 +90,18 @@ class Answers:
         path = self.folder / self.key / f"pass-{number:05d}-sample-{sample:03d}.safetensors"
         if path.is_file():
             try:
-                return read_tensors(path)[0]["outputs"]
+                outputs = read_tensors(path, sealed=True)[0]["outputs"]
+                if outputs.dtype == torch.float16 and outputs.ndim == 3 and outputs.shape[1] == len(self.rows):
+                    return outputs
             except (InputError, KeyError):
-                path.unlink(missing_ok=True)  # answers can always be asked for again
+                pass
+            path.unlink(missing_ok=True)  # answers can always be asked for again
         outputs = self._compute(number, sample, self._settings())
         if _size(self.folder) + outputs.nbytes <= limit():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            for scrap in path.parent.glob(".*"):  # of a killed process; others may be writing theirs now
+                with suppress(FileNotFoundError):
+                    if time.time() - scrap.stat().st_mtime > ABANDONED:
+                        scrap.unlink()
             write_tensors(path, {"outputs": outputs})
         return outputs
 
@@ -100,11 +110,10 @@ class Answers:
         assert self.folder is not None
         path = self.folder / "settings.json"
         own = self.teacher.hardware
-        if path.is_file():
-            kept = Hardware(**{**json.loads(path.read_text()), "device": own.device})
+        with suppress(OSError, ValueError, TypeError):  # none, or torn: then those of now
+            kept = Hardware(**{**json.loads(path.read_bytes()), "device": own.device})
             if kept.name == own.name:
                 return kept
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_json(path, own.as_dict())
         return own
 

@@ -12,6 +12,7 @@ import os
 import random
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,32 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from kdlib.errors import InputError
+from kdlib.errors import InputError, NotWritten
 
 KEPT = 2
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file by one with these bytes, or leave it as it was."""
+    """Replace a file by one with these bytes, or leave it as it was.
+
+    Raises:
+        NotWritten: the disk is full or cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)  # a part of a file would keep a full disk full
+        raise NotWritten(
+            f"{path} cannot be written ({error.strerror}); what was there before is kept, and the same command goes on "
+            "from it."
+        ) from None
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -60,8 +74,12 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], state: Any = None) 
     write_atomically(path, save(plain, metadata={"state": text, "digest": digest(plain, text)}))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
+def read_tensors(path: Path, sealed: bool = False) -> tuple[dict[str, Tensor], Any]:
     """Read what `write_tensors` wrote.
+
+    Args:
+        path: of the file.
+        sealed: whether it must have a digest, as every file of a run has.
 
     Raises:
         InputError: the file is no whole safetensors file, or its digest does not fit.
@@ -70,12 +88,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], Any]:
         with safe_open(path, framework="pt") as file:
             meta = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+        text = meta.get("state", "null")
+        state = json.loads(text)
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path.name} cannot be read: {error}.") from None
-    text = meta.get("state", "null")
-    if "digest" in meta and digest(tensors, text) != meta["digest"]:
+    if (sealed or "digest" in meta) and digest(tensors, text) != meta.get("digest"):
         raise InputError(f"{path.name} is corrupt: its content does not fit its digest.")
-    return tensors, json.loads(text)
+    return tensors, state
 
 
 def _flat(prefix: str, state: Mapping[Any, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:

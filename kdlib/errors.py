@@ -21,3 +21,18 @@ class RunLocked(KdlibError):
 
 class NotFinite(KdlibError, ArithmeticError):
     """Stop a training whose loss is no longer a finite number, saying where."""
+
+
+class DamagedRun(InputError):
+    """Say which file of which run is not what was written, and why."""
+
+    def __init__(self, run: str, file: str, reason: str) -> None:
+        self.run, self.reason = run, f"{file} {reason}"
+        super().__init__(
+            f"The run {run} is damaged: {self.reason}; `python -m kdlib list --set-aside` moves it out of the way, "
+            "and the same command then makes it again."
+        )
+
+
+class NotWritten(KdlibError, OSError):
+    """Say which file cannot be written, and that what was there is kept."""

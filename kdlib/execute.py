@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -92,9 +93,11 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
     for parent in parents.values():
         _ensure(parent)
     with runs.locked(run):
-        if run.finished:
-            if not retrain:
-                return run
+        if run.finished and not retrain:
+            return run
+        if run.damage:
+            warnings.warn(f"{run.damage.reason}: {run.name} is set aside in {runs.set_aside(run)}.", stacklevel=2)
+        elif run.finished:
             runs.set_aside(run)
         about: dict[str, Any] = {"dataset": planned.config.dataset}
         if chosen is not None:

@@ -129,6 +129,7 @@ def outlook(study: studies.Study) -> list[str]:
             f"{entry.run_type:8} {entry.label:24} {len(planned):4} runs, {len(planned) - len(open_):4} finished"
             + (f", {len(open_)} to run: {guess}{more}" if open_ else "")
         )
+        lines += [f"  {p.run.damage}" for p in open_ if p.run.damage]
         known, total = known + seconds, total + len(open_)
     guess = f"; those whose like has run take about {known:.0f} s one after another" if known else ""
     lines.append(f"{total} runs to make{guess}.")

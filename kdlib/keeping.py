@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 
 from kdlib import cmi_by_temperature, confusions, paths, records, runs, seeds, studies
 from kdlib.config import RunType
-from kdlib.errors import InputError
+from kdlib.errors import DamagedRun, InputError
 from kdlib.table import labels, of_run, plans_of
 
 LOCAL = ("data_root", "source", "retrain")
@@ -51,8 +52,11 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
         before = records.read(file) if file.is_file() else {}
         kept = {name: before[name] for name in own if name in before}
         for name in own:
-            if (run := runs.Run(name)).finished:
-                kept[name] = record_of(run, with_maps=seed == min(mapped, default=None))
+            try:
+                if (run := runs.Run(name)).finished:
+                    kept[name] = record_of(run, with_maps=seed == min(mapped, default=None))
+            except DamagedRun as error:  # only now, since histories and arrays are read here
+                warnings.warn(str(error), stacklevel=2)
         records.write(file, ({**one, **about[name]} for name, one in kept.items()))
         count += len(kept)
     if chosen is None:

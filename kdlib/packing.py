@@ -83,6 +83,8 @@ def _files(run: Run) -> list[Path]:
 
 
 def _state(run: Run) -> str:
+    if run.damage:
+        return f"damaged: {run.damage.reason}"
     return "finished" if run.finished else f"step {_step(_checkpoints(run)[-1].name)}"
 
 
@@ -149,6 +151,8 @@ def _put(run: Run, files: Mapping[str, bytes]) -> str:
     with runs.locked(run):
         if run.finished:
             return "finished here already"
+        if run.damage:
+            runs.set_aside(run)
         steps = [_step(path.name) for path in _checkpoints(run)]
         theirs = max((_step(file.removeprefix("checkpoints/")) for file in files), default=-1)
         if "metrics.json" not in files and max(steps, default=-1) >= theirs:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from kdlib import records, runs, studies
+from kdlib import folders, records, runs, studies
 from kdlib.config import RunType
 from kdlib.plans import Plan, plan
 
@@ -42,7 +42,9 @@ def row(record: dict[str, Any], metrics: dict[str, float], provenance: dict[str,
 
 def of_run(run: runs.Run) -> dict[str, Any]:
     """Return the row of a finished run of the store."""
-    return row(run.record, run.metrics, run.provenance, "run")
+    config, provenance, metrics = folders.read(run.path)
+    assert config is not None and provenance is not None and metrics is not None, run.name
+    return row(config, metrics, provenance, "run")
 
 
 def recorded(study: str | None = None) -> dict[str, dict[str, Any]]:

@@ -69,7 +69,7 @@ def fit(config: TeacherConfig, dataset: Dataset, run: Run, hardware: Hardware, p
         columns = made.history.columns()
         notes |= {"best_epoch": made.history.best_epoch}
     for file, tensors in made.files.items():
-        write_tensors(run.path / file, tensors)
+        write_tensors(run.path / file, tensors, run.name)
     runs.finish(run, metrics, predictions, made.tensors, columns, notes, started)
     return made.teacher
 

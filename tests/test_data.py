@@ -239,13 +239,19 @@ def test_a_place_that_cannot_be_written_is_one_sentence(
         data.load(f"folder:{tree}")
 
 
-@pytest.mark.parametrize("damage", ["truncated pixels", "other labels", "torn meta", "no meta", "other fingerprint"])
+@pytest.mark.parametrize(
+    "damage", ["truncated pixels", "other pixels", "other labels", "torn meta", "no meta", "other fingerprint"]
+)
 def test_a_damaged_cache_is_built_again(tree: Path, datasets: Path, damage: str) -> None:
     name = f"folder:{tree}"
     good = data.load(name).train.pixels.clone()
     folder = datasets / f"folder-{data.fingerprint(name)}"
     if damage == "truncated pixels":
         (folder / cache.PIXELS).write_bytes((folder / cache.PIXELS).read_bytes()[:-1])
+    elif damage == "other pixels":
+        pixels = bytearray((folder / cache.PIXELS).read_bytes())
+        pixels[len(pixels) // 2] ^= 1
+        (folder / cache.PIXELS).write_bytes(pixels)
     elif damage == "other labels":
         labels = bytearray((folder / cache.LABELS).read_bytes())
         labels[-8] ^= 1

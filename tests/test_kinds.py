@@ -551,7 +551,7 @@ def test_unfinished_parents_and_students_are_refused(store: Path, given: dict[st
         planned.run.path.mkdir(parents=True)
         write_json(planned.run.path / "config.json", planned.record)
         assert "is not finished" in refusal({**given, "parent": planned.name})
-    write_json(planned.run.path / "metrics.json", {})
+    small.pretend(planned)
     assert "is a student, not a teacher" in refusal({**given, "parent": planned.name})
 
 

@@ -112,8 +112,8 @@ def forged(folder: Path, name: str, compression: int = zipfile.ZIP_STORED, **mor
     """Write a packing, with sums that fit, that holds a file of this name beside a run's own."""
     folder.mkdir()
     files = {
-        "mine/config.json": '{"run": "mine"}',
-        "mine/provenance.json": '{"hardware": {}}',
+        "mine/config.json": json.dumps({**plan(small.teacher()).record, "run": "mine", "dataset": "digits:tiny"}),
+        "mine/provenance.json": json.dumps({"hardware": small.settings().as_dict(), "sessions": []}),
         "mine/metrics.json": "{}",
     }
     with zipfile.ZipFile(folder / "runs.zip.0", "w", compression) as archive:

@@ -9,7 +9,7 @@ import pytest
 import small
 
 from kdlib import kinds, studies
-from kdlib.checkpoints import write_json, write_tensors
+from kdlib.checkpoints import write_tensors
 from kdlib.config import RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
 from kdlib.data import named_once, resolve_classes
 from kdlib.errors import InputError
@@ -127,11 +127,7 @@ def test_a_dataset_has_one_name(store: Path) -> None:
 
 def finished_teacher() -> str:
     """Pretend that the small teacher was trained; return its name."""
-    planned = plan(small.teacher())
-    planned.run.path.mkdir(parents=True)
-    write_json(planned.run.path / "config.json", planned.record)
-    write_json(planned.run.path / "metrics.json", {})
-    return planned.name
+    return small.pretend(plan(small.teacher())).name
 
 
 def test_a_teacher_is_the_same_however_it_is_named(store: Path, tmp_path: Path) -> None:
@@ -208,10 +204,7 @@ def test_an_unfinished_or_wrong_parent_is_refused(store: Path) -> None:
     (store / run / "metrics.json").unlink()
     with pytest.raises(InputError, match="is not finished"):
         name(RunType.STUDENT, teacher=run)
-    student = plan(small.student())
-    student.run.path.mkdir()
-    write_json(student.run.path / "config.json", student.record)
-    write_json(student.run.path / "metrics.json", {})
+    student = small.pretend(plan(small.student()))
     with pytest.raises(InputError, match="is a student, not a teacher"):
         name(RunType.STUDENT, teacher=student.name)
     with pytest.raises(InputError, match="parent = None is refused"):

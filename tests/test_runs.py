@@ -16,15 +16,17 @@ from kdlib.checkpoints import write_json
 from kdlib.errors import InputError, KdlibError, RunLocked
 from kdlib.execute import execute
 from kdlib.plans import plan
+from kdlib.records import STEP
 from kdlib.runs import Run
 
 SHAPE = small.DATASET.shape
+RECORD = {**plan(small.teacher()).record, "dataset": "digits:tiny"}
 
 
 def started(name: str, **given: object) -> Run:
     run = Run(name)
     with runs.locked(run):
-        runs.start(run, {"run": name, "config": {}}, small.teacher(**given), SHAPE)
+        runs.start(run, {**RECORD, "run": name}, small.teacher(**given), SHAPE)
     return run
 
 
@@ -39,7 +41,7 @@ def test_what_is_written_is_read(store: Path) -> None:
     (run.checkpoints).mkdir()
     (run.checkpoints / "step-000000001.safetensors").touch()
     assert not run.finished
-    weights, history = {"w": torch.arange(3.0)}, {"step": [1, 2], "val_nll": [math.nan, 0.1]}
+    weights, history = {"w": torch.arange(3.0)}, {name: [0.0, 1.0] for name in STEP} | {"val_nll": [math.nan, 0.1]}
     runs.finish(run, {"val_nll": 0.1}, {"val": torch.ones(2, 3)}, weights, history, {"best_epoch": 1})
     assert run.finished
     assert run.metrics == {"val_nll": 0.1}

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from kdlib import data
-from kdlib.checkpoints import read_tensors
 from kdlib.config import TrainingConfig
 from kdlib.data import Dataset
 from kdlib.data.hashing import stream
@@ -62,7 +61,7 @@ def load(run: Run, config: TrainingConfig, shape: tuple[int, ...]) -> Tensor:
     Raises:
         InputError: the file is absent or torn, holds something else, or the images are not at hand.
     """
-    tensors = read_tensors(run.path / FILE)[0]
+    tensors = run.weights(FILE)
     refused = f"{FILE} of {run.name} is refused"
     if tensors.keys() - {"pixels"} != {"rows", "fingerprint"}:
         raise InputError(f"{refused}: it holds {', '.join(sorted(tensors)) or 'nothing'}.")
