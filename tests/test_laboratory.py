@@ -105,3 +105,12 @@ def test_what_does_not_vary_has_no_rank_correlation(still: str) -> None:
             pd.concat([one, other]), "T"
         )
         assert goes_with.correlations(one.assign(**{still: 1.0})) == []
+
+
+def test_a_setting_that_is_the_study_s_own_competes_too() -> None:
+    """It is a run of the entry that others start from, and stands under that label."""
+    rows = [row("teacher", label, label, s, 0.8, epochs=e, val_nll=nll)
+            for label, e, nll in (("deterministic", 8, 0.4), ("length", 10, 0.5)) for s in range(3)]  # fmt: skip
+    table = choosing.candidates(choosing.with_default(pd.DataFrame(rows), "length"), "val_nll")
+    assert list(table["epochs"]) == [8, 10] and list(table["best"]) == [True, False]
+    assert set(choosing.with_default(pd.DataFrame(rows), "deterministic")["epochs"]) == {8}

@@ -48,6 +48,16 @@ def candidates(rows: pd.DataFrame, measure: str, over: Sequence[str] = ()) -> pd
     return table.assign(best=~table.duplicated(apart) if apart else table.index == 0)
 
 
+DEFAULTS = {"length": "deterministic", "student_length": "floor"}
+"""Entries one of whose settings is the study's own, and so a run of another entry."""
+
+
+def with_default(frame: pd.DataFrame, label: str) -> pd.DataFrame:
+    """Return the rows of an entry, with those of its settings that stand under the label that others start from."""
+    rows = frame[frame["label"].isin((label, DEFAULTS.get(label, label)))]
+    return rows.assign(label=label, teacher_label=label) if label in DEFAULTS else rows
+
+
 def measure_of(label: str) -> tuple[str, str]:
     """Return by which validation measure students of an entry compete, and how it is called."""
     if "length" in label:
