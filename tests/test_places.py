@@ -120,11 +120,17 @@ def test_ctrl_c_is_one_sentence(tmp_path: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(paths.ROOT), "KDLIB_RUNS": str(tmp_path / "runs")}
     line = [sys.executable, "-m", "kdlib", "run", "long.json"]
-    running = subprocess.Popen(line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        line, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )  # fmt: skip
     while not list(tmp_path.glob("runs/*/config.json")) and running.poll() is None:
         pass
     running.send_signal(signal.SIGINT)
-    _, said = running.communicate(timeout=60)
+    try:
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()  # a failing test leaves nothing behind
     assert running.returncode == 130, said
     assert said.strip().splitlines()[-1] == "kdlib: stopped; the same command goes on from here."
     assert "Traceback" not in said
