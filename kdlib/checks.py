@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdlib import kinds, models
-from kdlib.config import Augmentation, Schedule, TeacherConfig, TeacherKind, TrainingConfig
+from kdlib.config import Augmentation, Schedule, TeacherConfig, TrainingConfig
 from kdlib.errors import InputError
 
 
@@ -31,8 +31,8 @@ def check_training(config: TrainingConfig) -> None:
             f"lr_decay_epochs = {config.lr_decay_epochs!r} is refused: epochs is {epochs}, so at "
             f"{max(marks)} the rate would never fall; allowed are epochs before the last."
         )
-    ml_epochs = config.ml_epochs if isinstance(config, TeacherConfig) and config.kind is TeacherKind.VARIATIONAL else 0
-    if (ml_epochs or 0) >= epochs:
+    ml_epochs = getattr(config, "ml_epochs", None) or 0  # of a config for which it means nothing it is not set
+    if ml_epochs >= epochs:
         raise InputError(
             f"ml_epochs = {ml_epochs} is refused: epochs is {epochs}, the KL would never count; allowed is less."
         )

@@ -94,9 +94,9 @@ def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
             return [placed(name, one) for one in value]
         if not isinstance(value, str):
             return value
-        kind, colon, path = value.partition(":")
-        if colon and path and kind in PATHS:
-            return f"{kind}:{paths.whole(path)}"
+        before, _, path = value.partition(":")
+        if path and before in PATHS:
+            return f"{before}:{paths.whole(path)}"
         return str(paths.whole(value)) if name == "data_root" else value
 
     return {name: placed(name, value) for name, value in given.items()}

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from kdlib.config import Config, RunType, fields, kind_of, resolve, unknown
+from kdlib.config import PATHS, Config, RunType, fields, kind_of, resolve, unknown
 from kdlib.errors import InputError
 
 
@@ -19,7 +19,7 @@ def values_of(run_type: RunType | str, name: str, value: Any) -> list[Any]:
     field = fields(run_type).get(name)
     if field is None:
         raise InputError(unknown(name, run_type))
-    path = str(value).startswith(("folder:", "weights:"))
+    path = str(value).partition(":")[0] in PATHS
     if isinstance(value, str) and "," in value and kind_of(field) == "value" and not path:
         value = [part.strip() for part in value.split(",")]
     if not isinstance(value, list | tuple):

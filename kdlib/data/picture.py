@@ -7,6 +7,7 @@ v / 257; palettes, CMYK and 1 bit become RGB; colour profiles are not applied. O
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+TORN = (OSError, EOFError, SyntaxError, LookupError, TypeError, ValueError, ArithmeticError, struct.error)
+"""What Pillow raises at torn EXIF data."""
+
 MOST_PIXELS = 80_000_000
 """A larger image is refused before it is decoded: a small file can unfold to more than the memory."""
 
@@ -110,7 +114,7 @@ def _orientation(image: Image.Image) -> int:
     """Return how the camera was held, 1 to 8; a viewer shows an image with torn EXIF data as it is stored."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:
+    except TORN:
         return 1
 
 

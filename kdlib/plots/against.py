@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdlib.claims.inference import Effect, mean_interval
@@ -23,19 +24,38 @@ def against(frame: pd.DataFrame, columns: tuple[str, ...], by: str = "teacher_la
     Raises:
         InputError: no rows.
     """
+    pairs = [(column, axis_of(column)[1], "gain", 100.0) for column in columns]
+    figure, panels = crossed(frame, pairs, by, 3.4 * len(columns) + 1.2)
+    for axes, column in zip(panels, columns, strict=True):
+        axes.set(xlabel=axis_of(column)[0], ylabel="gain over one-hot students (points)")
+    return figure
+
+
+def crossed(
+    frame: pd.DataFrame, pairs: Sequence[tuple[str, float, str, float]], by: str, height: float, sharex: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """Draw a panel for each pair of columns: a mark a group at both means over seeds, bars 95 % t intervals both ways.
+
+    Args:
+        frame: one row a group and seed.
+        pairs: the column across, the factor that brings it to the axis's unit, the column along and its factor.
+        by: the column of groups.
+        height: of the figure, in inches.
+        sharex: whether the panels share the axis across.
+
+    Raises:
+        InputError: no rows.
+    """
     if frame.empty:
         raise InputError("the table has no rows; a figure needs at least one finished run.")
-    groups = frame[by].value_counts(sort=False)
-    marks = marks_of(groups.index)
-    figure, panels = canvas(3.4 * len(columns) + 1.2, len(columns))
-    for axes, column in zip(panels, columns, strict=True):
-        label, width = axis_of(column)
+    counts = frame[by].value_counts(sort=False)
+    marks = marks_of(counts.index)
+    figure, panels = canvas(height, len(pairs), sharex=sharex)
+    for axes, (x, across, y, along) in zip(panels, pairs, strict=True):
         for group, rows in frame.groupby(by, sort=False):
-            mark = marks[str(group)]
-            cross(axes, mean_interval(rows[column] * width), mean_interval(100 * rows["gain"]), mark)
-        axes.set(xlabel=label, ylabel="gain over one-hot students (points)")
-    legend(figure, [handle(marks[str(group)], f"{name_of(group)} (n = {n})") for group, n in groups.items()])
-    return figure
+            cross(axes, mean_interval(rows[x] * across), mean_interval(rows[y] * along), marks[str(group)])
+    legend(figure, [handle(marks[str(group)], f"{name_of(group)} (n = {n})") for group, n in counts.items()])
+    return figure, list(panels)
 
 
 def cross(axes: Axes, x: Effect, y: Effect, mark: Mark) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdlib import plots
-from kdlib.claims.inference import mean_interval
-from kdlib.errors import InputError
-from kdlib.plots.against import cross
-from kdlib.plots.style import axis_of, canvas, handle, legend, marks_of, name_of
+from kdlib.plots.against import crossed
+from kdlib.plots.style import axis_of, marks_of, name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,25 +51,16 @@ def closeness(frame: pd.DataFrame, distance: str, floor: float | None = None, by
     Raises:
         InputError: no rows.
     """
-    if frame.empty:
-        raise InputError("the table has no rows; a figure needs at least one finished run.")
-    counts = frame[by].value_counts(sort=False)
-    marks = marks_of(counts.index)
-    figure, (above, below) = canvas(7.2, 2, sharex=True)
-    for axes, value, label in (
-        (above, "test_accuracy", f"student: {axis_of('test_accuracy')[0]}"),
-        (below, "test_kl_to_bcp", AXIS.format("student")),
-    ):
-        for group, rows in frame.groupby(by, sort=False):
-            y = mean_interval(rows[value] * axis_of(value)[1])
-            cross(axes, mean_interval(rows[distance]), y, marks[str(group)])
-        axes.set_ylabel(label)
+    values = ("test_accuracy", "test_kl_to_bcp")
+    pairs = [(distance, 1.0, value, axis_of(value)[1]) for value in values]
+    figure, (above, below) = crossed(frame, pairs, by, 7.2, sharex=True)
+    above.set_ylabel(f"student: {axis_of('test_accuracy')[0]}")
+    below.set_ylabel(AXIS.format("student"))
     if floor is not None:
         mark = marks_of(["one_hot"])["one_hot"]
         above.axhline(100 * floor, color=mark.color, linestyle="--", linewidth=1.4, zorder=1)
         _beside(above, 100 * floor, "one-hot")
     below.set_xlabel(AXIS.format("teacher"))
-    legend(figure, [handle(marks[str(group)], f"{name_of(group)} (n = {n})") for group, n in counts.items()])
     return figure
 
 
