@@ -1,0 +1,38 @@
+"""Write what no change of layout may change: the names of all recorded runs, and the verdicts as they are printed.
+
+`python tests/golden/write.py` wrote `names.txt` and `verdicts.txt` at commit a47c44a63e31.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kdlib.report.verdict_tables import interval
+from kdlib.report.verdicts import columns
+from kdlib.table import recorded
+
+HERE = Path(__file__).parent
+STUDY = "digits"
+
+
+def names() -> list[str]:
+    """Return the names of the runs that records hold."""
+    return sorted(recorded())
+
+
+def verdicts() -> list[str]:
+    """Return a line a claim and member of the study's column: verdict, n, effect and interval."""
+    lines = []
+    for column in columns(STUDY):
+        for answer in column.answers:
+            lines.append(f"{answer.claim.id} {answer.verdict}")
+            for one in answer.judged:
+                effect = answer.measured[one.member]
+                said = f"n = {effect.n}, {interval(effect, answer.claim.unit)}" if effect else "-"
+                lines.append(f"  {one.member}: {one.verdict}, {said}")
+    return lines
+
+
+if __name__ == "__main__":
+    (HERE / "names.txt").write_text("\n".join(names()) + "\n")
+    (HERE / "verdicts.txt").write_text("\n".join(verdicts()) + "\n")
