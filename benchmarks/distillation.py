@@ -2,8 +2,8 @@
 
 The plain loop transforms each image with torchvision in two DataLoader workers, runs the teacher live and computes in
 float32; it has a process of its own, whose memory settings the library does not touch. The library's loop is
-`training.fit` with the supervision and the objective of `kdlib.distill`: a teacher's first student pays for its
-answers, a later one reads what was kept. All take turns, so a slow moment meets all; validation is left out of all.
+`fit` with the supervision and the objective of `kdlib.students.distill`: a teacher's first student pays for its answers,
+a later one reads what was kept. All take turns, so a slow moment meets all; validation is left out of all.
 
 On a machine that others use, all loops compute with one thread: two would wait for each other at every barrier, which
 costs either loop up to fifteen times, and hides what is compared. `OMP_NUM_THREADS` decides otherwise.
@@ -32,13 +32,16 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
-from kdlib import distill, hardware, models, training
-from kdlib.config import Precision, RunType, StudentConfig, resolve
-from kdlib.contract import Teacher
+from kdlib import models
+from kdlib.base.config import Precision, RunType, StudentConfig, resolve
 from kdlib.data import Dataset, Split
 from kdlib.data.dataset import BCPSource
-from kdlib.hardware import Hardware
-from kdlib.runs import Run
+from kdlib.store.runs import Run
+from kdlib.students import distill
+from kdlib.teachers.contract import Teacher
+from kdlib.training import hardware
+from kdlib.training import loop as training
+from kdlib.training.hardware import Hardware
 
 TEACHER, STUDENT, CLASSES, BATCH = "wrn_40_2", "wrn_40_1", 100, 100
 STEPS = 5

@@ -32,11 +32,14 @@ from typing import Any
 try:
     import torch
 
-    from kdlib import hardware, packing, paths, runs, studies
-    from kdlib.config import Framework, RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
-    from kdlib.errors import KdlibError
-    from kdlib.execute import execute
-    from kdlib.plans import Plan, plan
+    from kdlib.base import paths
+    from kdlib.base.config import Framework, RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
+    from kdlib.base.errors import KdlibError
+    from kdlib.runs import studies
+    from kdlib.runs.execute import execute
+    from kdlib.runs.plans import Plan, plan
+    from kdlib.store import packing, runs
+    from kdlib.training import hardware
 except ModuleNotFoundError as absent:
     print(f"make gpu: nothing is done, for {sys.executable} has no {absent.name}; GPU_PYTHON names another Python.")
     raise SystemExit(0 if absent.name == "torch" else 2) from None

@@ -26,13 +26,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib import distill, hardware, models
-from kdlib.config import RunType, StudentConfig, TrainingConfig, resolve
-from kdlib.contract import Making, Teacher
+from kdlib import models
+from kdlib.base.config import RunType, StudentConfig, TrainingConfig, resolve
 from kdlib.data import Dataset, Split
 from kdlib.data.dataset import BCPSource
-from kdlib.runs import Run
-from kdlib.training import Batch
+from kdlib.store.runs import Run
+from kdlib.students import distill
+from kdlib.teachers.contract import Making, Teacher
+from kdlib.training import hardware
+from kdlib.training.loop import Batch
 
 CLASSES, BATCH, IMAGES, SIDE = 100, 64, 64 * 700, 32
 MEAN, STD = (0.507, 0.487, 0.441), (0.267, 0.256, 0.276)

@@ -21,15 +21,18 @@ from pathlib import Path
 
 import torch
 
-from kdlib import distill, hardware, models, training
-from kdlib.config import RunType, StudentConfig, resolve
-from kdlib.contract import Teacher
+from kdlib import models
+from kdlib.base.config import RunType, StudentConfig, resolve
 from kdlib.data import Dataset, Split
 from kdlib.data.dataset import BCPSource
-from kdlib.hardware import Hardware
-from kdlib.runs import Run
-from kdlib.variational import Options, bayesianize
-from kdlib.variational.teacher import Variational
+from kdlib.store.runs import Run
+from kdlib.students import distill
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.variational import Options, bayesianize
+from kdlib.teachers.variational.teacher import Variational
+from kdlib.training import hardware
+from kdlib.training import loop as training
+from kdlib.training.hardware import Hardware
 
 TEACHER, STUDENT, CLASSES, SAMPLES = "wrn_40_2", "wrn_40_1", 100, 10
 BATCH, STEPS = 32, 12

@@ -27,10 +27,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pandas.io.parquet  # noqa: F401
 import torchmetrics.functional.classification  # noqa: F401
 
-from kdlib import runs
-from kdlib.checkpoints import digest
-from kdlib.config import resolve
-from kdlib.execute import execute
+from kdlib.base.config import resolve
+from kdlib.base.tensors import digest
+from kdlib.runs.execute import execute
+from kdlib.store import runs
 
 NETWORK: dict[str, Any] = {"dataset": "digits", "architecture": "cnn4", "threads": 1}
 STUDENT = {"temperature": 2, "kd_weight": 0.5}

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
-from kdlib.laplace import Link, Options, fit, from_state
 from kdlib.models import build
+from kdlib.teachers.laplace import Link, Options, fit, from_state
 
 CLASSES = 100
 BATCH = 100

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib.mcmi import Centroids, MCMIObjective
 from kdlib.models import build
-from kdlib.training import Batch
+from kdlib.teachers.mcmi.objective import Centroids, MCMIObjective
+from kdlib.training.loop import Batch
 
 
 def step(network: nn.Module, objective: Callable[[Batch], Tensor], batch: Batch) -> Callable[[], None]:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib import hardware
-from kdlib.config import SyntheticConfig, resolve
-from kdlib.synthetic import experiment
-from kdlib.synthetic.experiment import Experiment
+from kdlib.base.config import SyntheticConfig, resolve
+from kdlib.experiments.synthetic import experiment
+from kdlib.experiments.synthetic.experiment import Experiment
+from kdlib.training import hardware
 
 STEPS = 250
 """Steps of a turn of either."""

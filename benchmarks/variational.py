@@ -19,13 +19,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlib.config import resolve
-from kdlib.contract import outputs_on
+from kdlib.base.config import resolve
 from kdlib.data import Split
-from kdlib.hardware import resolve as resolve_hardware
 from kdlib.models import build
-from kdlib.variational import Family, Options, bayesianize, kl, norms, sample_forward
-from kdlib.variational.teacher import BLOCK, Variational
+from kdlib.teachers.contract import outputs_on
+from kdlib.teachers.variational import Family, Options, bayesianize, kl, norms, sample_forward
+from kdlib.teachers.variational.teacher import BLOCK, Variational
+from kdlib.training.hardware import resolve as resolve_hardware
 
 SAMPLES = 10
 

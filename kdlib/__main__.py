@@ -14,15 +14,15 @@ from typing import Any
 
 import yaml
 
-from kdlib import paths
-from kdlib.config import RunType, recorded
-from kdlib.errors import DamagedRun, InputError, KdlibError
+from kdlib.base import paths
+from kdlib.base.config import RunType, recorded
+from kdlib.base.errors import DamagedRun, InputError, KdlibError
 
 
 def _run(arguments: argparse.Namespace) -> None:
     """Make the runs of a JSON file of parameters, in which lists sweep."""
-    from kdlib.execute import check, execute
-    from kdlib.sweeps import expand
+    from kdlib.runs.execute import check, execute
+    from kdlib.runs.sweeps import expand
 
     path = paths.whole(arguments.config)
     try:
@@ -55,7 +55,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
     With --set-aside every file is verified, and a damaged run is moved out of the way; nothing is deleted.
     """
-    from kdlib import runs
+    from kdlib.store import runs
 
     if not runs.names():
         print(f"no runs in {paths.runs()}")
@@ -74,7 +74,8 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _plan(arguments: argparse.Namespace) -> None:
     """Say what a study would run, and how long the like has taken."""
-    from kdlib import jobs, seeds, studies
+    from kdlib.runs import studies
+    from kdlib.study import jobs, seeds
 
     study = seeds.only(studies.load(arguments.study), arguments.seeds)
     jobs.check_paths()
@@ -86,7 +87,8 @@ def _study(arguments: argparse.Namespace) -> int:
 
     With --seeds only the runs of these seeds and what they need are made, and no page.
     """
-    from kdlib import jobs, seeds, studies
+    from kdlib.runs import studies
+    from kdlib.study import jobs, seeds
 
     name = str(Path(arguments.study).resolve()) if arguments.study.endswith(".yaml") else arguments.study
     study = seeds.only(studies.load(name), arguments.seeds)
@@ -117,8 +119,9 @@ def _study(arguments: argparse.Namespace) -> int:
 
 def _records(arguments: argparse.Namespace) -> None:
     """Merge a study's finished runs into `data/records`, for git, and drop what it no longer expands to."""
-    from kdlib import seeds, studies
-    from kdlib.keeping import keep
+    from kdlib.runs import studies
+    from kdlib.study import seeds
+    from kdlib.study.keeping import keep
 
     if arguments.store is not None:
         store = str(paths.whole(arguments.store))
@@ -131,7 +134,7 @@ def _records(arguments: argparse.Namespace) -> None:
 
 def _unpack(arguments: argparse.Namespace) -> None:
     """Put runs that another machine packed into the store; finished ones there stay as they are."""
-    from kdlib.packing import unpack
+    from kdlib.store.packing import unpack
 
     for name, state in unpack(Path(arguments.folder)).items():
         print(f"{name}  {state}")

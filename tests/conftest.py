@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kdlib import jobs, paths, studies
+from kdlib.base import paths
+from kdlib.runs import studies
+from kdlib.study import jobs
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +54,7 @@ measures:
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with `studied.yaml` and, in `runs`, all of its finished runs."""
-    from kdlib.execute import execute
+    from kdlib.runs.execute import execute
 
     folder = tmp_path_factory.mktemp("study")
     (folder / "studied.yaml").write_text(STUDY)

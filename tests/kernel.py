@@ -14,7 +14,7 @@ from typing import Any
 import nbformat
 from jupyter_client.manager import KernelManager
 
-from kdlib import paths
+from kdlib.base import paths
 
 
 @dataclass

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from kdlib import data, hardware, models
-from kdlib.checkpoints import digest, write_json
-from kdlib.config import RunType, StudentConfig, TeacherConfig, resolve
-from kdlib.contract import Teacher
-from kdlib.hardware import Hardware, seed_everything
+from kdlib import data, models
+from kdlib.base.config import RunType, StudentConfig, TeacherConfig, resolve
+from kdlib.base.files import write_json
+from kdlib.base.tensors import digest
 from kdlib.models import Network
-from kdlib.plans import Plan
-from kdlib.runs import Run
+from kdlib.runs.plans import Plan
+from kdlib.store.runs import Run
+from kdlib.teachers.contract import Teacher
+from kdlib.training import hardware
+from kdlib.training.hardware import Hardware, seed_everything
 
 GIVEN: dict[str, Any] = {
     "dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1, "optimizer": "adam",

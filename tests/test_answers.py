@@ -11,11 +11,11 @@ import small
 import torch
 from torch import Tensor
 
-from kdlib.answers import Answers, halved
-from kdlib.augment import view
-from kdlib.config import Augmentation
-from kdlib.contract import Teacher, combine
-from kdlib.training import Batch
+from kdlib.base.config import Augmentation
+from kdlib.data.augment import view
+from kdlib.students.answers import Answers, halved
+from kdlib.teachers.contract import Teacher, combine
+from kdlib.training.loop import Batch
 
 NONE, VIEWS = Augmentation.NONE, Augmentation.REFLECT_CROP_FLIP
 TRAIN = small.DATASET.train

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from kdlib import paths, runs
 from kdlib.__main__ import main
+from kdlib.base import paths
+from kdlib.store import runs
 
 SMALL: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 1, "threads": 1}
 

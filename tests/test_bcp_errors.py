@@ -7,10 +7,11 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from kdlib import metrics, temperature
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
+from kdlib.measures import metrics
 from kdlib.report import bcp_errors
 from kdlib.report.bcp_errors import PARTS, Part, best_temperature, divergence, error_parts, tempered
+from kdlib.teachers import temperature
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(500, 6)) * 3

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from browser import browser, chromium, open_every_page, served, settle
 
-from kdlib import paths
+from kdlib.base import paths
 
 PAGES = [page.stem for page in (paths.ROOT / "book").glob("*.md")]
 REMOTE = re.compile(r"""<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//[^"']*""")

@@ -15,21 +15,25 @@ import torch
 from small import DATASET, GIVEN, network, settings
 from torch import Tensor, nn
 
-from kdlib import cam, eigencam, paths, records, runs
-from kdlib.checkpoints import digest
-from kdlib.config import resolve
-from kdlib.contract import Teacher
+from kdlib.base import paths
+from kdlib.base.config import resolve
+from kdlib.base.errors import InputError
+from kdlib.base.tensors import digest
 from kdlib.data.digits import bcp, class_means, draw, mixture
-from kdlib.ensembles import Ensemble
-from kdlib.errors import InputError
-from kdlib.execute import check, execute
-from kdlib.keeping import record_of
+from kdlib.experiments.eigencam import cam
+from kdlib.experiments.eigencam import run as eigencam
 from kdlib.models import Network
 from kdlib.report import cam_pages
-from kdlib.table import arrays_of, table
-from kdlib.variational.bayesianize import bayesianize
-from kdlib.variational.options import Options
-from kdlib.variational.teacher import Variational
+from kdlib.runs.execute import check, execute
+from kdlib.store import runs
+from kdlib.study import records
+from kdlib.study.keeping import record_of
+from kdlib.study.rows import arrays_of, table
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.ensembles import Ensemble
+from kdlib.teachers.variational.bayesianize import bayesianize
+from kdlib.teachers.variational.options import Options
+from kdlib.teachers.variational.teacher import Variational
 
 IMAGES = DATASET.test.images[:40]
 
@@ -337,6 +341,6 @@ def test_what_is_refused_before_any_work(store: Path) -> None:
 
 
 def test_the_library_is_imported_when_it_is_needed() -> None:
-    code = "import sys; import kdlib.execute, kdlib.cam, kdlib.eigencam; print('pytorch_grad_cam' in sys.modules)"
+    code = "import sys; import kdlib.runs.execute, kdlib.experiments.eigencam.cam, kdlib.experiments.eigencam.run; print('pytorch_grad_cam' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

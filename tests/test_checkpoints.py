@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from kdlib.checkpoints import (
+from kdlib.base.errors import InputError
+from kdlib.training.checkpoints import (
     digest,
     load_optimizer,
     load_random_state,
@@ -22,7 +23,6 @@ from kdlib.checkpoints import (
     write_atomically,
     write_tensors,
 )
-from kdlib.errors import InputError
 
 TENSORS = {
     "a": torch.arange(6.0).reshape(2, 3),

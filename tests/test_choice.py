@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from kdlib.claims import choice, paired_relative
+from kdlib.report.claims import choice, paired_relative
 
 
 def students() -> pd.DataFrame:

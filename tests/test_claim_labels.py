@@ -10,13 +10,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kdlib import cmi_by_temperature, studies
-from kdlib.claims import Verdict
-from kdlib.claims.choice import CONTROL, LABELS, against_control, entering
-from kdlib.plans import plan
 from kdlib.report import (
     bcp_tables,
     cam_pages,
+    cmi_by_temperature,
     cmi_gain,
     fewshot,
     framework_gains,
@@ -27,10 +24,14 @@ from kdlib.report import (
     verdicts,
     zeroshot,
 )
+from kdlib.report.claims import Verdict
+from kdlib.report.claims.choice import CONTROL, LABELS, against_control, entering
 from kdlib.report.sections import Section
 from kdlib.report.sections import named as named_groups
 from kdlib.report.verdicts import Column
 from kdlib.report.words import DUE
+from kdlib.runs import studies
+from kdlib.runs.plans import plan
 
 SEEDS = range(6)
 GAINS = {"one_hot": 0.0, "exact_bcp": 0.06, "deterministic": 0.02, "fine_tuned": 0.03, "variational": 0.04,

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from kdlib import claims
-from kdlib.claims import CLAIMS, Direction, Effect, Verdict
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
+from kdlib.report import claims
+from kdlib.report.claims import CLAIMS, Direction, Effect, Verdict
 
 SIMULATIONS = 2000
 
@@ -336,7 +336,7 @@ def test_refused(a: list[float], b: list[float], word: str) -> None:
 
 
 def test_no_torch() -> None:
-    modules = "kdlib.claims, kdlib.calibration, kdlib.plots, kdlib.report.pages"
+    modules = "kdlib.report.claims, kdlib.measures.calibration, kdlib.report.plots, kdlib.report.pages"
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

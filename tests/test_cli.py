@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from kdlib import paths, runs, studies
 from kdlib.__main__ import main
-from kdlib.table import table
+from kdlib.base import paths
+from kdlib.runs import studies
+from kdlib.store import runs
+from kdlib.study.rows import table
 
 SMALL: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 1, "threads": 1}
 

@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 import torch
 
-from kdlib import cmi_by_temperature as sweeps
-from kdlib import paths
-from kdlib.claims import Verdict
-from kdlib.errors import InputError
-from kdlib.keeping import keep
-from kdlib.metrics import measure
-from kdlib.plots.temperature import cmi_and_accuracy
+from kdlib.base import paths
+from kdlib.base.errors import InputError
+from kdlib.measures.metrics import measure
+from kdlib.report import cmi_by_temperature as sweeps
 from kdlib.report import temperature_tables
 from kdlib.report.bcp_errors import tempered
+from kdlib.report.claims import Verdict
+from kdlib.report.plots.temperature import cmi_and_accuracy
 from kdlib.report.sections import sections
-from kdlib.table import table
+from kdlib.study.keeping import keep
+from kdlib.study.rows import table
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0, 16.0])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kdlib.config import SCHEMAS, Preset, RunType, effective, fields, kind_of, resolve
-from kdlib.defaults import PRESETS
-from kdlib.errors import InputError
+from kdlib.base.config import SCHEMAS, Preset, RunType, effective, fields, kind_of, resolve
+from kdlib.base.defaults import PRESETS
+from kdlib.base.errors import InputError
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 

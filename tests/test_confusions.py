@@ -11,15 +11,16 @@ import small
 import torch
 from small import DATASET
 
-from kdlib import metrics, paths
-from kdlib.confusions import Confusion, count, counts_of, mean_shares
-from kdlib.execute import execute
-from kdlib.keeping import keep
+from kdlib.base import paths
+from kdlib.measures import metrics
 from kdlib.report import zeroshot
+from kdlib.report.confusions import Confusion, count, counts_of, mean_shares
 from kdlib.report.pages import picture
 from kdlib.report.sections import sections
-from kdlib.runs import Run
-from kdlib.table import table
+from kdlib.runs.execute import execute
+from kdlib.store.runs import Run
+from kdlib.study.keeping import keep
+from kdlib.study.rows import table
 
 STUDY = """
 title: Zero

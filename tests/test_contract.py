@@ -8,8 +8,8 @@ import pytest
 import small
 import torch
 
-from kdlib.contract import combine
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
+from kdlib.teachers.contract import combine
 
 
 def test_tempering_comes_before_averaging() -> None:

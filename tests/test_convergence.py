@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib.convergence import WINDOWS, noise, of
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
+from kdlib.measures.convergence import WINDOWS, noise, of
 
 
 def by_hand(curve: list[float], window: int) -> float:

@@ -11,11 +11,11 @@ import pytest
 import torch
 from small import teacher
 
-from kdlib import costs
-from kdlib.execute import execute
 from kdlib.report import noise, truths
 from kdlib.report.sections import named
-from kdlib.table import table
+from kdlib.runs.execute import execute
+from kdlib.study.rows import table
+from kdlib.teachers import costs
 
 
 def test_lineage_adds_up() -> None:

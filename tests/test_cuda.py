@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.answers import Answers
-from kdlib.augment import view
-from kdlib.checkpoints import digest
-from kdlib.config import Augmentation
-from kdlib.contract import Making, Teacher
-from kdlib.execute import execute
-from kdlib.hardware import seed_everything
-from kdlib.laplace import fit
+from kdlib.base.config import Augmentation
+from kdlib.base.tensors import digest
+from kdlib.data.augment import view
 from kdlib.models import Network, build
-from kdlib.runs import Run
-from kdlib.training import Batch, History
-from kdlib.variational import Options, bayesianize, sample_forward
+from kdlib.runs.execute import execute
+from kdlib.store.runs import Run
+from kdlib.students.answers import Answers
+from kdlib.teachers.contract import Making, Teacher
+from kdlib.teachers.laplace import fit
+from kdlib.teachers.variational import Options, bayesianize, sample_forward
+from kdlib.training.hardware import seed_everything
+from kdlib.training.loop import Batch, History
 
 pytestmark = [
     pytest.mark.cuda,

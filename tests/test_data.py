@@ -13,9 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from kdlib import data, paths
+from kdlib import data
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.data import BCPSource, cache, cifar, humans, subsets
-from kdlib.errors import InputError
 
 
 @pytest.fixture

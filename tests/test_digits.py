@@ -11,8 +11,8 @@ import torch
 from scipy.stats import multivariate_normal
 
 from kdlib import data
+from kdlib.base.errors import InputError
 from kdlib.data import digits
-from kdlib.errors import InputError
 
 
 def test_fitted_mixture_is_a_distribution() -> None:

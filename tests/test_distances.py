@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from kdlib import teachers
-from kdlib.contract import Teacher
 from kdlib.data.digits import bcp
-from kdlib.distances import TEMPERATURES, distances
-from kdlib.execute import execute
+from kdlib.runs.execute import execute
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.distances import TEMPERATURES, distances
 
 
 class Knowing(Teacher):

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib import execute
-from kdlib.config import StudentConfig
-from kdlib.distill import kd_loss, objective, supervision, temper
-from kdlib.training import Batch
+from kdlib.base.config import StudentConfig
+from kdlib.runs import execute
+from kdlib.students.distill import kd_loss, objective, supervision, temper
+from kdlib.training.loop import Batch
 
 G = torch.Generator().manual_seed(0)
 LOGITS, LABELS = torch.randn(6, 4, generator=G), torch.tensor([0, 1, 2, 3, 0, 1])

@@ -9,12 +9,12 @@ import small
 import torch
 
 from kdlib import teachers
-from kdlib.augment import PAD, view
-from kdlib.config import Augmentation
-from kdlib.ensembles import FIRST_PASS, AugmentationAveraged, Ensemble
-from kdlib.errors import InputError
-from kdlib.execute import execute
-from kdlib.plans import plan
+from kdlib.base.config import Augmentation
+from kdlib.base.errors import InputError
+from kdlib.data.augment import PAD, view
+from kdlib.runs.execute import execute
+from kdlib.runs.plans import plan
+from kdlib.teachers.ensembles import FIRST_PASS, AugmentationAveraged, Ensemble
 
 IMAGES = small.DATASET.test.images
 VIEWS = Augmentation.REFLECT_CROP_FLIP

@@ -11,11 +11,12 @@ import pytest
 import small
 import torch
 
-from kdlib import execute as module
-from kdlib import paths
-from kdlib.checkpoints import write_json, write_tensors
-from kdlib.errors import InputError
-from kdlib.execute import execute
+from kdlib.base import paths
+from kdlib.base.errors import InputError
+from kdlib.base.files import write_json
+from kdlib.base.tensors import write_tensors
+from kdlib.runs import execute as module
+from kdlib.runs.execute import execute
 
 
 def test_a_student_makes_its_teacher_first(store: Path) -> None:

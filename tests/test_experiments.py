@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kdlib.config import RunType, resolve
-from kdlib.execute import execute
+from kdlib.base.config import RunType, resolve
+from kdlib.runs.execute import execute
 
 SMALL: dict[str, Any] = {
     "architecture": "cnn4", "epochs": 1, "fraction": 0.004, "match": "epochs", "batch_size": 32, "threads": 1,

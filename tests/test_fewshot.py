@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib.claims import Verdict, judge, paired
 from kdlib.report import fewshot
+from kdlib.report.claims import Verdict, judge, paired
 from kdlib.report.sections import Section
 
 FRACTIONS = (0.05, 0.25, 1.0)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from kdlib import data
 from kdlib.__main__ import main
+from kdlib.base.errors import InputError
 from kdlib.data import tree
-from kdlib.errors import InputError
 
 PARTS = ("train", "val", "test")
 

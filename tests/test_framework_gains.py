@@ -7,8 +7,8 @@ import re
 import pandas as pd
 import pytest
 
-from kdlib.claims import Verdict, paired
 from kdlib.report import framework_gains
+from kdlib.report.claims import Verdict, paired
 from kdlib.report.sections import FRAMEWORKS, Section, sections
 
 PLAIN, MCMI = "deterministic", "mcmi"

@@ -13,17 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib import execute, frameworks, models, training
-from kdlib.config import Framework, RunType, TeacherKind, effective, resolve
-from kdlib.defaults import FRAMEWORK_WEIGHTS, FRAMEWORK_WEIGHTS_ON_DIGITS
-from kdlib.distill import objective
-from kdlib.errors import InputError
-from kdlib.frameworks import attention, contrast, correlation, hint, information, relations, review, rotations
-from kdlib.frameworks.base import Auxiliary, Features, features, outputs, paired, shapes_of
-from kdlib.frameworks.decoupled import decoupled, dkd_loss
+from kdlib import models
+from kdlib.base.config import Framework, RunType, TeacherKind, effective, resolve
+from kdlib.base.defaults import FRAMEWORK_WEIGHTS, FRAMEWORK_WEIGHTS_ON_DIGITS
+from kdlib.base.errors import InputError
+from kdlib.base.tensors import read_tensors
 from kdlib.models import Network
-from kdlib.schedule import plan_steps
-from kdlib.training import Batch
+from kdlib.runs import execute
+from kdlib.students import frameworks
+from kdlib.students.distill import objective
+from kdlib.students.frameworks import attention, contrast, correlation, hint, information, relations, review, rotations
+from kdlib.students.frameworks.base import Auxiliary, Features, features, outputs, paired, shapes_of
+from kdlib.students.frameworks.decoupled import decoupled, dkd_loss
+from kdlib.training import loop as training
+from kdlib.training.loop import Batch
+from kdlib.training.schedule import plan_steps
 
 BESIDE = [name for name in Framework if name is not Framework.KD]
 FOLLOWING = [name for name in Framework if name not in frameworks.PROBABILITIES]
@@ -408,7 +412,7 @@ def test_an_interrupted_student_ends_bit_identical(
 
 
 def checkpoint(folder: Path) -> dict[str, Tensor]:
-    return training.checkpoints.read_tensors(max(folder.glob("step-*")))[0]
+    return read_tensors(max(folder.glob("step-*")))[0]
 
 
 # --- what is refused ----------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from types import ModuleType
 import pytest
 import torch
 
-from kdlib import paths, studies
-from kdlib.plans import plan
+from kdlib.base import paths
+from kdlib.runs import studies
+from kdlib.runs.plans import plan
 
 STUDY = """
 title: Tiny

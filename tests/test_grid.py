@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib import records
-from kdlib.claims import Verdict, paired, paired_relative, seeds_needed
-from kdlib.claims.choice import chosen
-from kdlib.convergence import noise
-from kdlib.errors import InputError
-from kdlib.plots import grid as figures
+from kdlib.base.errors import InputError
+from kdlib.measures.convergence import noise
 from kdlib.report import grid, grid_tables
+from kdlib.report.claims import Verdict, paired, paired_relative, seeds_needed
+from kdlib.report.claims.choice import chosen
+from kdlib.report.plots import grid as figures
 from kdlib.report.sections import Section, named, sections
-from kdlib.table import table
+from kdlib.study import records
+from kdlib.study.rows import table
 
 GAINS = {"deterministic": 0.0, "variational": 0.03, "laplace": 0.0, "early_stopped": 0.02}
 

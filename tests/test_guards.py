@@ -8,8 +8,8 @@ import signal
 import pytest
 import torch
 
-from kdlib.errors import KdlibError
-from kdlib.guards import interruptible, memory_sentence
+from kdlib.base.errors import KdlibError
+from kdlib.training.guards import interruptible, memory_sentence
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -9,10 +9,10 @@ import small
 import torch
 from torch import nn
 
-from kdlib import hardware
-from kdlib.config import Precision
-from kdlib.errors import InputError
-from kdlib.hardware import Hardware, device_of, fast_bfloat16, resolve, seed_everything
+from kdlib.base.config import Precision
+from kdlib.base.errors import InputError
+from kdlib.training import hardware
+from kdlib.training.hardware import Hardware, device_of, fast_bfloat16, resolve, seed_everything
 
 CPU = torch.device("cpu")
 LARGE, SMALL = (3, 32, 32), (1, 8, 8)

@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib import plots
-from kdlib.claims import paired
-from kdlib.errors import InputError
-from kdlib.plots import humans as plots_humans
-from kdlib.report import humans
+from kdlib.base.errors import InputError
+from kdlib.report import humans, plots
+from kdlib.report.claims import paired
 from kdlib.report.humans import ANSWERS, BASELINE, DISTANCE, FLOOR, OF_TEACHER
+from kdlib.report.plots import humans as plots_humans
 from kdlib.report.sections import Section
 
 FAR = {BASELINE: 0.9, "variational": 0.7, "laplace": 0.8, "mcmi": 1.0}

@@ -9,13 +9,14 @@ import pytest
 import small
 import torch
 
-from kdlib import data, execute, models
-from kdlib.config import resolve
+from kdlib import data, models
+from kdlib.base.config import resolve
+from kdlib.base.errors import InputError
 from kdlib.data import cache, cifar
-from kdlib.errors import InputError
-from kdlib.plans import plan
 from kdlib.report import cam_pages
-from kdlib.table import table
+from kdlib.runs import execute
+from kdlib.runs.plans import plan
+from kdlib.study.rows import table
 
 COUNTS = (100, 20, 20)
 

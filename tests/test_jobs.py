@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from kernel import code_cells
 
-from kdlib import jobs, notebook, paths, runs, studies
-from kdlib.config import RunType
-from kdlib.errors import InputError
-from kdlib.jobs import Job
-from kdlib.plans import plan
+from kdlib.base import paths
+from kdlib.base.config import RunType
+from kdlib.base.errors import InputError
+from kdlib.runs import notebook, studies
+from kdlib.runs.plans import plan
+from kdlib.store import runs
+from kdlib.study import jobs
+from kdlib.study.jobs import Job
 
 
 def all_runs(study: studies.Study) -> set[str]:
@@ -125,7 +128,7 @@ def test_outlook_counts_and_guesses(study: str) -> None:
 
 
 def test_the_time_of_the_like_is_a_median(study: str) -> None:
-    from kdlib.table import table
+    from kdlib.study.rows import table
 
     loaded = studies.load(study)
     config = next(entry for entry in loaded.entries if entry.label == "distilled").configs()[0]

@@ -19,18 +19,22 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kdlib import data, kinds, runs, teachers, training
-from kdlib.answers import Answers
-from kdlib.checkpoints import digest, read_tensors, write_json
-from kdlib.config import Augmentation, Precision, RunType, TeacherConfig, TeacherKind, resolve
-from kdlib.contract import Teacher, combine
-from kdlib.data.hashing import stream
-from kdlib.errors import InputError
-from kdlib.execute import dataset, execute
-from kdlib.hardware import fast_bfloat16
-from kdlib.plans import plan
-from kdlib.runs import Run
-from kdlib.training import Batch
+from kdlib import data, teachers
+from kdlib.base import kinds
+from kdlib.base.config import Augmentation, Precision, RunType, TeacherConfig, TeacherKind, resolve
+from kdlib.base.errors import InputError
+from kdlib.base.files import write_json
+from kdlib.base.hashing import stream
+from kdlib.base.tensors import digest, read_tensors
+from kdlib.runs.execute import dataset, execute
+from kdlib.runs.plans import plan
+from kdlib.store import runs
+from kdlib.store.runs import Run
+from kdlib.students.answers import Answers
+from kdlib.teachers.contract import Teacher, combine
+from kdlib.training import loop as training
+from kdlib.training.hardware import fast_bfloat16
+from kdlib.training.loop import Batch
 
 LEARN = {"learning_rate": 0.02}
 INDUCING = {
@@ -151,9 +155,9 @@ def test_the_cases_are_all_kinds(made: dict[str, Run]) -> None:
 ASK = """
 import sys, torch
 from kdlib import teachers
-from kdlib.checkpoints import digest
-from kdlib.config import resolve
-from kdlib.execute import dataset
+from kdlib.base.tensors import digest
+from kdlib.base.config import resolve
+from kdlib.runs.execute import dataset
 for name in sys.argv[1:]:
     loaded = teachers.load(name)
     images = dataset(resolve("teacher", teachers.runs.Run(name).record["config"])).test.images[:100]
@@ -299,9 +303,9 @@ KILLED = """
 import os, signal, sys
 os.environ["KDLIB_SAVE_EVERY"] = "0"
 from kdlib import training
-from kdlib.config import resolve
-from kdlib.execute import execute
-from kdlib.runs import Run
+from kdlib.base.config import resolve
+from kdlib.runs.execute import execute
+from kdlib.store.runs import Run
 looked, training.SAVE_EVERY = training.view, 0.0
 configs = [resolve("teacher", __import__("json").loads(text)) for text in sys.argv[1:]]
 for config in configs:

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from kdlib.plots.against import against
 from kdlib.report import choosing, goes_with, laboratory
+from kdlib.report.plots.against import against
 
 SEEDS = range(6)
 

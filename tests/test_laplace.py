@@ -18,8 +18,9 @@ from torch.func import functional_call, jacrev
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from kdlib.errors import InputError, NotFinite
-from kdlib.laplace import (
+from kdlib.base.errors import InputError, NotFinite
+from kdlib.models import Network, build
+from kdlib.teachers.laplace import (
     HessianStructure,
     LastLayerKron,
     Link,
@@ -32,9 +33,8 @@ from kdlib.laplace import (
     links,
     prior,
 )
-from kdlib.laplace.last_layer_kron import factors, fit_last_layer
-from kdlib.laplace.library import LibraryPosterior
-from kdlib.models import Network, build
+from kdlib.teachers.laplace.last_layer_kron import factors, fit_last_layer
+from kdlib.teachers.laplace.library import LibraryPosterior
 
 CLASSES = 6
 

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib.errors import InputError
-from kdlib.mcmi import Centroids, MCMIObjective, centroids, conditional_mutual_information
-from kdlib.metrics import cmi_by_class
-from kdlib.training import Batch
+from kdlib.base.errors import InputError
+from kdlib.measures.metrics import cmi_by_class
+from kdlib.teachers.mcmi.objective import Centroids, MCMIObjective, centroids, conditional_mutual_information
+from kdlib.training.loop import Batch
 
 CLASSES = 3
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from kdlib import calibration, metrics
-from kdlib.calibration import Binning
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
+from kdlib.measures import calibration, metrics
+from kdlib.measures.calibration import Binning
 
 
 def draw(n: int = 500, classes: int = 10, scale: float = 2.0, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parametrize
 
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
 from kdlib.models import NAMES, Network, build, flops
 
 # Parameters in millions with 100 classes: the tables of RepDistiller (Tian et al. 2020) and torchvision's

@@ -12,20 +12,22 @@ import small
 import torch
 from torch import Tensor, nn
 
-from kdlib import cam, data, models, runs, teachers
-from kdlib.answers import Answers
-from kdlib.checkpoints import digest, read_tensors, write_tensors
-from kdlib.config import Augmentation, NormStatistics, RunType, TeacherConfig, resolve
-from kdlib.contract import PARTS, in_batches, outputs_on
-from kdlib.errors import InputError
-from kdlib.execute import execute
-from kdlib.plans import name_of, plan
-from kdlib.runs import Run
-from kdlib.training import Batch
-from kdlib.variational import calibration, norms, pinned, sample_forward
-from kdlib.variational import teacher as variational_teacher
-from kdlib.variational.bayesianize import layers
-from kdlib.variational.teacher import Variational
+from kdlib import data, models, teachers
+from kdlib.base.config import Augmentation, NormStatistics, RunType, TeacherConfig, resolve
+from kdlib.base.errors import InputError
+from kdlib.base.tensors import digest, read_tensors, write_tensors
+from kdlib.experiments.eigencam import cam
+from kdlib.runs.execute import execute
+from kdlib.runs.plans import name_of, plan
+from kdlib.store import runs
+from kdlib.store.runs import Run
+from kdlib.students.answers import Answers
+from kdlib.teachers.contract import PARTS, in_batches, outputs_on
+from kdlib.teachers.variational import calibration, norms, pinned, sample_forward
+from kdlib.teachers.variational import teacher as variational_teacher
+from kdlib.teachers.variational.bayesianize import layers
+from kdlib.teachers.variational.teacher import Variational
+from kdlib.training.loop import Batch
 
 GIVEN = {"kind": "variational", "learning_rate": 0.02, "initial_sd": 0.3, "prior_scale": 2.0}
 IMAGES = small.DATASET.test.images

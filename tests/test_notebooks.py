@@ -18,10 +18,11 @@ from click.testing import CliRunner
 from kernel import Kernel, code_cells, started, with_values
 from papermill.cli import papermill
 
-from kdlib import notebook, paths, progress
-from kdlib.checkpoints import digest, read_tensors
-from kdlib.config import RunType, TeacherKind, fields, resolve
-from kdlib.sweeps import expand
+from kdlib.base import paths, progress
+from kdlib.base.config import RunType, TeacherKind, fields, resolve
+from kdlib.base.tensors import digest, read_tensors
+from kdlib.runs import notebook
+from kdlib.runs.sweeps import expand
 
 NAMES = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 SMALL: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1}

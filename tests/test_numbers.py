@@ -14,19 +14,20 @@ import small
 import torch
 from torch import Tensor
 
-from kdlib import sets, teachers
-from kdlib.checkpoints import write_tensors
-from kdlib.claims import mean_interval, paired_relative
-from kdlib.claims.choice import effect
-from kdlib.config import MeasureConfig, RunType, resolve
-from kdlib.errors import InputError
-from kdlib.execute import check, execute
-from kdlib.laplace import prior
-from kdlib.plots import training_curves
+from kdlib import teachers
+from kdlib.base import sets
+from kdlib.base.config import MeasureConfig, RunType, resolve
+from kdlib.base.errors import InputError
+from kdlib.base.schema import SyntheticConfig
+from kdlib.base.tensors import write_tensors
+from kdlib.experiments.synthetic.problem import dirichlet
 from kdlib.report import humans
+from kdlib.report.claims import mean_interval, paired_relative
+from kdlib.report.claims.choice import effect
 from kdlib.report.cost_tables import times
-from kdlib.schema import SyntheticConfig
-from kdlib.synthetic.problem import dirichlet
+from kdlib.report.plots import training_curves
+from kdlib.runs.execute import check, execute
+from kdlib.teachers.laplace import prior
 
 NORM = "blocks.0.1.running_var"
 HARMS: dict[str, tuple[str, Any, str]] = {

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import small
 
-from kdlib import distill, packing, runs
 from kdlib.__main__ import main
-from kdlib.errors import InputError
-from kdlib.execute import execute
-from kdlib.plans import plan
-from kdlib.runs import Run
-from kdlib.training import Batch
+from kdlib.base.errors import InputError
+from kdlib.runs.execute import execute
+from kdlib.runs.plans import plan
+from kdlib.store import packing, runs
+from kdlib.store.runs import Run
+from kdlib.students import distill
+from kdlib.training.loop import Batch
 
 ABOUT = {"card": "none"}
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from kdlib import paths
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.data import picture
-from kdlib.errors import InputError
 
 
 def shown(path: Path, size: int) -> np.ndarray:

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 import small
 
-from kdlib import paths, studies
-from kdlib.checkpoints import write_tensors
-from kdlib.config import RunType, resolve, with_whole_paths
-from kdlib.errors import InputError
-from kdlib.jobs import jobs_of
+from kdlib.base import paths
+from kdlib.base.config import RunType, resolve, with_whole_paths
+from kdlib.base.errors import InputError
+from kdlib.base.tensors import write_tensors
+from kdlib.runs import studies
+from kdlib.study.jobs import jobs_of
 
 
 def command(*words: str, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import small
 
-from kdlib import kinds, studies
-from kdlib.checkpoints import write_tensors
-from kdlib.config import RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
+from kdlib.base import kinds
+from kdlib.base.config import RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
+from kdlib.base.errors import InputError
+from kdlib.base.schema import parameter
+from kdlib.base.tensors import write_tensors
 from kdlib.data import named_once, resolve_classes
-from kdlib.errors import InputError
-from kdlib.plans import name_of, plan
-from kdlib.schema import parameter
+from kdlib.runs import studies
+from kdlib.runs.plans import name_of, plan
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 FINGERPRINT = "0123456789abcdef"

@@ -12,11 +12,10 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from kdlib import plots
-from kdlib.claims import inference
-from kdlib.errors import InputError
-from kdlib.plots.style import MARKS, axis_of, marks_of, name_of
-from kdlib.report import pages
+from kdlib.base.errors import InputError
+from kdlib.report import pages, plots
+from kdlib.report.claims import inference
+from kdlib.report.plots.style import MARKS, axis_of, marks_of, name_of
 
 TEACHERS = ("one_hot", "deterministic", "laplace", "variational", "exact_bcp")
 

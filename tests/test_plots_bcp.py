@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 from test_plots import intervals, words
 
-from kdlib.claims import inference
-from kdlib.errors import InputError
-from kdlib.plots import bcp as plots_bcp
-from kdlib.plots import cost as plots_cost
-from kdlib.plots import examples as plots_examples
-from kdlib.plots import noise as plots_noise
+from kdlib.base.errors import InputError
 from kdlib.report import bcp_tables, cost_tables, noise, pages
 from kdlib.report.bcp_errors import PARTS
+from kdlib.report.claims import inference
+from kdlib.report.plots import bcp as plots_bcp
+from kdlib.report.plots import cost as plots_cost
+from kdlib.report.plots import examples as plots_examples
+from kdlib.report.plots import noise as plots_noise
 
 RNG = np.random.default_rng(0)
 KINDS = ("deterministic", "variational", "laplace", "mcmi")

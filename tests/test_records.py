@@ -11,11 +11,14 @@ import pyarrow as arrow
 import pytest
 from pyarrow import parquet
 
-from kdlib import paths, records, runs, studies
-from kdlib.errors import InputError
-from kdlib.keeping import LOCAL, complete, keep, record_of
-from kdlib.records import file_of, read, rows, write
-from kdlib.table import labels, of_run, recorded, table
+from kdlib.base import paths
+from kdlib.base.errors import InputError
+from kdlib.runs import studies
+from kdlib.store import runs
+from kdlib.study import records
+from kdlib.study.keeping import LOCAL, complete, keep, record_of
+from kdlib.study.records import file_of, read, rows, write
+from kdlib.study.rows import labels, of_run, recorded, table
 
 
 def one(name: str = "teacher-a", **more: Any) -> dict[str, Any]:

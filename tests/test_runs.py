@@ -11,13 +11,13 @@ import pytest
 import small
 import torch
 
-from kdlib import runs
-from kdlib.checkpoints import write_json
-from kdlib.errors import InputError, KdlibError, RunLocked
-from kdlib.execute import execute
-from kdlib.plans import plan
-from kdlib.records import STEP
-from kdlib.runs import Run
+from kdlib.base.errors import InputError, KdlibError, RunLocked
+from kdlib.base.files import write_json
+from kdlib.runs.execute import execute
+from kdlib.runs.plans import plan
+from kdlib.store import runs
+from kdlib.store.runs import Run
+from kdlib.study.records import STEP
 
 SHAPE = small.DATASET.shape
 RECORD = {**plan(small.teacher()).record, "dataset": "digits:tiny"}

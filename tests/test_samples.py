@@ -12,12 +12,13 @@ import pandas as pd
 import pytest
 import small
 
-from kdlib import notebook, paths
-from kdlib.claims import Effect, Verdict, judge, paired, seeds_needed
-from kdlib.errors import InputError
-from kdlib.plots.lines import Panel, lines
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.report import samples
+from kdlib.report.claims import Effect, Verdict, judge, paired, seeds_needed
+from kdlib.report.plots.lines import Panel, lines
 from kdlib.report.sections import Section
+from kdlib.runs import notebook
 
 TRAINED: dict[str, Any] = {"architecture": "cnn8", "epochs": 10, "fraction": 1.0, "match": "steps", "framework": "kd",
                            "run_type": "student", "dataset": "digits"}  # fmt: skip

@@ -9,9 +9,9 @@ import small
 import torch
 from torch import nn
 
-from kdlib.checks import check_training
-from kdlib.errors import InputError
-from kdlib.schedule import learning_rate, optimizer_of, plan_steps, steps_of
+from kdlib.base.errors import InputError
+from kdlib.runs.checks import check_training
+from kdlib.training.schedule import learning_rate, optimizer_of, plan_steps, steps_of
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kdlib import paths, studies
-from kdlib.claims import CLAIMS
-from kdlib.claims.inference import mean_interval
-from kdlib.errors import InputError
-from kdlib.keeping import keep
+from kdlib.base import paths
+from kdlib.base.errors import InputError
+from kdlib.report.claims import CLAIMS
+from kdlib.report.claims.inference import mean_interval
 from kdlib.report.sections import (
     Section,
     comparison,
@@ -25,7 +24,9 @@ from kdlib.report.sections import (
     sections,
     with_interval,
 )
-from kdlib.table import table
+from kdlib.runs import studies
+from kdlib.study.keeping import keep
+from kdlib.study.rows import table
 
 
 def students(**columns: list[object]) -> pd.DataFrame:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from kdlib import jobs, seeds, studies
 from kdlib.__main__ import main
-from kdlib.errors import InputError
-from kdlib.plans import plan
+from kdlib.base.errors import InputError
+from kdlib.runs import studies
+from kdlib.runs.plans import plan
+from kdlib.study import jobs, seeds
 
 STUDY = """
 title: Cut

@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from kdlib import jobs, paths, studies
 from kdlib.__main__ import main
-from kdlib.errors import InputError
+from kdlib.base import paths
+from kdlib.base.errors import InputError
+from kdlib.runs import studies
+from kdlib.study import jobs
 
 TINY: dict[str, Any] = {
     "title": "Tiny $(touch PWNED) {x}",

@@ -18,7 +18,9 @@ import pytest
 from browser import chromium, open_every_page
 from test_book import build, copied_book, said
 
-from kdlib import jobs, paths, studies
+from kdlib.base import paths
+from kdlib.runs import studies
+from kdlib.study import jobs
 
 STUDY = "smoke"
 RUNS_PER_JOB = 16

@@ -14,18 +14,22 @@ import pytest
 import small
 import torch
 
-from kdlib import checkpoints, jobs, runs, studies
 from kdlib.__main__ import main
-from kdlib.answers import Answers
-from kdlib.checkpoints import read_tensors, write_atomically, write_json, write_tensors
-from kdlib.config import Augmentation
+from kdlib.base.config import Augmentation
+from kdlib.base.errors import DamagedRun, InputError, NotWritten
+from kdlib.base.files import write_atomically, write_json
+from kdlib.base.tensors import read_tensors, write_tensors
 from kdlib.data.cache import sampled
-from kdlib.errors import DamagedRun, InputError, NotWritten
-from kdlib.execute import execute
-from kdlib.keeping import keep
-from kdlib.plans import plan
-from kdlib.runs import Run
-from kdlib.table import table
+from kdlib.runs import studies
+from kdlib.runs.execute import execute
+from kdlib.runs.plans import plan
+from kdlib.store import runs
+from kdlib.store.runs import Run
+from kdlib.students.answers import Answers
+from kdlib.study import jobs
+from kdlib.study.keeping import keep
+from kdlib.study.rows import table
+from kdlib.training import checkpoints
 
 TORN = [b"", b'{"test_acc', b"\xff\xfe", b"[" * 100_000, b"[]", b"1", b"9" * 5000, b"null"]
 HARMS = [

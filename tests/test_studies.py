@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from kdlib import paths, studies
-from kdlib.config import RunType
-from kdlib.errors import InputError
-from kdlib.jobs import jobs_of
-from kdlib.plans import plan
+from kdlib.base import paths
+from kdlib.base.config import RunType
+from kdlib.base.errors import InputError
+from kdlib.runs import studies
+from kdlib.runs.plans import plan
+from kdlib.study.jobs import jobs_of
 
 TEXT = """
 title: Small

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kdlib.config import RunType
-from kdlib.errors import InputError
-from kdlib.sweeps import expand, split, values_of
+from kdlib.base.config import RunType
+from kdlib.base.errors import InputError
+from kdlib.runs.sweeps import expand, split, values_of
 
 STUDENT = RunType.STUDENT
 

@@ -14,21 +14,24 @@ from scipy.stats import multivariate_normal
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib import hardware, paths, plans, studies
-from kdlib import table as tables
-from kdlib.calibration import calibration_error
-from kdlib.config import SyntheticConfig, effective, resolve
-from kdlib.errors import InputError, NotFinite
-from kdlib.execute import check, execute
-from kdlib.keeping import keep
-from kdlib.options import Supervision
-from kdlib.synthetic import experiment, figures, pages, problem, report
-from kdlib.synthetic.experiment import Experiment
-from kdlib.synthetic.gradients import spread
-from kdlib.synthetic.measures import calibration_errors
-from kdlib.synthetic.problem import Level, dirichlet, draw
-from kdlib.synthetic.softmax_regression import centred, constants, curvature, distance
-from kdlib.synthetic.trajectories import Shape, Trajectories, forward
+from kdlib.base import paths
+from kdlib.base.config import SyntheticConfig, effective, resolve
+from kdlib.base.errors import InputError, NotFinite
+from kdlib.base.options import Supervision
+from kdlib.experiments.synthetic import experiment, problem
+from kdlib.experiments.synthetic.experiment import Experiment
+from kdlib.experiments.synthetic.gradients import spread
+from kdlib.experiments.synthetic.measures import calibration_errors
+from kdlib.experiments.synthetic.problem import Level, dirichlet, draw
+from kdlib.experiments.synthetic.softmax_regression import centred, constants, curvature, distance
+from kdlib.experiments.synthetic.trajectories import Shape, Trajectories, forward
+from kdlib.measures.calibration import calibration_error
+from kdlib.report.synthetic import figures, pages, report
+from kdlib.runs import plans, studies
+from kdlib.runs.execute import check, execute
+from kdlib.study import rows as tables
+from kdlib.study.keeping import keep
+from kdlib.training import hardware
 
 SMALL: dict[str, Any] = {
     "seeds": "0+3", "supervisions": "one_hot+exact_bcp+noisy_bcp+mixture", "points": 400, "width": 8, "steps": 60,

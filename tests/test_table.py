@@ -8,11 +8,14 @@ import shutil
 import pandas as pd
 import pytest
 
-from kdlib import jobs, paths, records, runs, studies
-from kdlib.config import RunType, fields
-from kdlib.errors import InputError
-from kdlib.keeping import keep
-from kdlib.table import histories, labels, recorded, table
+from kdlib.base import paths
+from kdlib.base.config import RunType, fields
+from kdlib.base.errors import InputError
+from kdlib.runs import studies
+from kdlib.store import runs
+from kdlib.study import jobs, records
+from kdlib.study.keeping import keep
+from kdlib.study.rows import histories, labels, recorded, table
 
 
 def test_a_row_has_everything_about_its_run(study: str) -> None:

@@ -11,17 +11,17 @@ import small
 import torch
 
 from kdlib import teachers
-from kdlib.checkpoints import digest, write_tensors
-from kdlib.config import MeasureConfig, RunType, resolve
-from kdlib.errors import InputError
-from kdlib.execute import execute
-from kdlib.metrics import measure
+from kdlib.base.config import MeasureConfig, RunType, resolve
+from kdlib.base.errors import InputError
+from kdlib.base.tensors import digest, write_tensors
+from kdlib.measures.metrics import measure
+from kdlib.runs.execute import execute
 
 IMAGES = small.DATASET.test.images
 
 ASK = """
 from kdlib import data, teachers
-from kdlib.checkpoints import digest
+from kdlib.base.tensors import digest
 probs = teachers.load({name!r}).probs(data.load("digits:tiny").test.images, 2.0)
 print(digest({{"probs": probs}}, ""))
 """

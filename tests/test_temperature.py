@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdlib import teachers
-from kdlib.contract import combine
-from kdlib.execute import execute
-from kdlib.temperature import HIGHEST, LOWEST, at_limit, best_temperature
+from kdlib.runs.execute import execute
+from kdlib.teachers.contract import combine
+from kdlib.teachers.temperature import HIGHEST, LOWEST, at_limit, best_temperature
 
 
 def nll(outputs: Tensor, labels: Tensor, temperature: float) -> float:

@@ -17,15 +17,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib import training
-from kdlib.augment import view
-from kdlib.config import Augmentation, TeacherConfig
+from kdlib.base.config import Augmentation, TeacherConfig
+from kdlib.base.errors import KdlibError, NotFinite
 from kdlib.data import Dataset, Split
-from kdlib.errors import KdlibError, NotFinite
-from kdlib.hardware import seed_everything
+from kdlib.data.augment import view
 from kdlib.models import Network
-from kdlib.schedule import plan_steps
-from kdlib.training import Batch, History
+from kdlib.training import loop as training
+from kdlib.training.hardware import seed_everything
+from kdlib.training.loop import Batch, History
+from kdlib.training.schedule import plan_steps
 
 PER_EPOCH = 2  # 200 images, 128 a step
 

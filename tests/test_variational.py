@@ -13,9 +13,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
 from kdlib.models import build
-from kdlib.variational import (
+from kdlib.teachers.variational import (
     Family,
     Options,
     bayesianize,
@@ -27,8 +27,8 @@ from kdlib.variational import (
     posteriors,
     sample_forward,
 )
-from kdlib.variational.inducing import DIAGONAL_FLOOR, Inducing
-from kdlib.variational.mean_field import MeanField
+from kdlib.teachers.variational.inducing import DIAGONAL_FLOOR, Inducing
+from kdlib.teachers.variational.mean_field import MeanField
 
 MEAN_FIELD = Options(family=Family.MEAN_FIELD)
 SMALL = Options(inducing_rows=4, inducing_columns=5)

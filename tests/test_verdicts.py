@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from matplotlib.patches import Rectangle
 
-from kdlib import paths
-from kdlib.claims import CLAIMS, MINIMUM_PAIRS, Effect, Verdict, paired, seeds_needed
-from kdlib.claims.inference import mean_interval
-from kdlib.errors import InputError
-from kdlib.plots import verdicts as plots
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.report import bcp_tables, cam_pages, cmi_gain, framework_gains, verdict_tables, verdicts
+from kdlib.report.claims import CLAIMS, MINIMUM_PAIRS, Effect, Verdict, paired, seeds_needed
+from kdlib.report.claims.inference import mean_interval
+from kdlib.report.plots import verdicts as plots
 from kdlib.report.sections import Section
 from kdlib.report.verdicts import Answer, Column
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib.claims import Verdict, judge, mean_interval
-from kdlib.errors import InputError
-from kdlib.plots.zeroshot import by_omitted, confusion_grid, omitted_rows
+from kdlib.base.errors import InputError
 from kdlib.report import zeroshot
+from kdlib.report.claims import Verdict, judge, mean_interval
+from kdlib.report.plots.zeroshot import by_omitted, confusion_grid, omitted_rows
 from kdlib.report.sections import Section
 from kdlib.report.zeroshot import BASELINE, FLOOR, KEPT, OMITTED, STRICT, TREATED
 

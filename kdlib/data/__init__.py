@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdlib import paths
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.data import cifar, digits, folder, humans, tree
 from kdlib.data.dataset import BCPSource, Dataset, Split
 from kdlib.data.subsets import named_once, resolve_classes, subset
-from kdlib.errors import InputError
 
 __all__ = [
     "BCPSource",
@@ -31,7 +31,7 @@ SIDES = {"digits": (digits.SIDE,), **dict.fromkeys(("cifar10", "cifar100", "cifa
 def load(name: str, root: str | Path | None = None, image_size: int | None = None) -> Dataset:
     """Load a dataset by name: its splits, classes, Bayes class probabilities where known, and fingerprint.
 
-    `root` is the data root (`kdlib.paths.data_root`), which is only read; `image_size`, in pixels, is for
+    `root` is the data root (`kdlib.base.paths.data_root`), which is only read; `image_size`, in pixels, is for
     `folder:<path>` and for CIFAR, which may be reduced from 32 to 16 or 8.
 
     Raises: InputError for an unknown name, another image size than the dataset's, or data that is absent or unusable.

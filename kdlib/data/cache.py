@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdlib import paths
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.data.dataset import BCPSource, Dataset, Split
-from kdlib.errors import InputError
 
 PIXELS, LABELS, META = "pixels.u8", "labels.npy", "meta.json"
 

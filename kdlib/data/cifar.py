@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from kdlib import paths
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.data import cache
 from kdlib.data.dataset import Dataset
 from kdlib.data.subsets import SPLIT_SEED, partition
-from kdlib.errors import InputError
 
 SIDES = (32, 16, 8)
 """Pixels a side: as published, and reduced; below 8 the last of three stages would look at a single position."""

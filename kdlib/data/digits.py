@@ -20,8 +20,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from kdlib.base.errors import InputError
 from kdlib.data.dataset import BCPSource, Dataset, Split
-from kdlib.errors import InputError
 
 FITTED = Path(__file__).with_name("digits.safetensors")
 """The fitted mixture; `python -m kdlib.data.fit_digits` made it."""

@@ -17,13 +17,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from kdlib import paths, progress
+from kdlib.base import paths, progress
+from kdlib.base.errors import InputError
 from kdlib.data import cache
 from kdlib.data.dataset import Dataset
 from kdlib.data.picture import decode, examine
 from kdlib.data.subsets import SPLIT_SEED
 from kdlib.data.tree import Tree, scan
-from kdlib.errors import InputError
 
 IMAGE_SIZE = 32
 """The side, in pixels, that images get if no `image_size` is given."""

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdlib.base.errors import InputError
 from kdlib.data import cifar
 from kdlib.data.dataset import BCPSource, Dataset, Split
 from kdlib.data.subsets import SPLIT_SEED, partition
-from kdlib.errors import InputError
 
 COUNTS_FILE, PROBS_FILE = "cifar10h-counts.npy", "cifar10h-probs.npy"
 ROWS, CLASSES = 10_000, 10

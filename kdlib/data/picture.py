@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFile

@@ -9,8 +9,8 @@ from math import floor
 import torch
 from torch import Tensor
 
-from kdlib.data.hashing import random_bits
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
+from kdlib.base.hashing import random_bits
 
 SUBSET_SEED = 5
 """The seed of every few-shot subset: all students of a fraction learn from the same images."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from kdlib import paths
+from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.data.subsets import partition
-from kdlib.errors import InputError
 
 SHARES = {"val": 0.1, "test": 0.2}
 SPLITS = {

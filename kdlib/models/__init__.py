@@ -7,17 +7,8 @@ import functools
 import torch
 from torch import nn
 
-from kdlib.errors import InputError
-from kdlib.models import (
-    mobile,
-    resnet_cifar,
-    shuffle_v1,
-    shuffle_v2,
-    tiny,
-    torchvision_nets,
-    vgg,
-    wide_resnet,
-)
+from kdlib.base.errors import InputError
+from kdlib.models import mobile, resnet_cifar, shuffle_v1, shuffle_v2, tiny, torchvision_nets, vgg, wide_resnet
 from kdlib.models.network import Architecture, Network, flops, initialise
 
 __all__ = ["NAMES", "Network", "build", "flops", "has_batch_norm"]

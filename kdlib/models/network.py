@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
 
 LARGEST_CIFAR_IMAGE = 64
 """Side in pixels up to which networks with an ImageNet stem get a CIFAR stem instead."""

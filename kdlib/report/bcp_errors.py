@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, xlogy
 
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
 
 Floats = NDArray[np.float64]
 

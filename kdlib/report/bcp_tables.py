@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from kdlib.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge, paired
-from kdlib.claims.choice import against_control, entering
-from kdlib.claims.inference import gains, holm
-from kdlib.plots.bcp import TREATMENTS
-from kdlib.plots.style import name_of
 from kdlib.report.bcp_errors import PARTS
+from kdlib.report.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge, paired
+from kdlib.report.claims.choice import against_control, entering
+from kdlib.report.claims.inference import gains, holm
+from kdlib.report.plots.bcp import TREATMENTS
+from kdlib.report.plots.style import name_of
 from kdlib.report.sections import NAMED, Section, named, with_interval
 from kdlib.report.words import DUE, markdown, p_value, signed, table_of
 

@@ -10,18 +10,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.claims import CLAIMS, Verdict, judge
-from kdlib.claims.choice import entering
-from kdlib.claims.inference import Effect, gains
-from kdlib.plots.cam import map_grid
-from kdlib.plots.style import axis_of, name_of
-from kdlib.records import Arrays
 from kdlib.report.bcp_tables import baseline_of
+from kdlib.report.claims import CLAIMS, Verdict, judge
+from kdlib.report.claims.choice import entering
+from kdlib.report.claims.inference import Effect, gains
 from kdlib.report.pages import caption
+from kdlib.report.plots.cam import map_grid
+from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.sections import Section, named, not_yet, with_interval
 from kdlib.report.words import markdown, table_of
-from kdlib.runs import Run
-from kdlib.table import arrays_of, table
+from kdlib.store.runs import Run
+from kdlib.study.records import Arrays
+from kdlib.study.rows import arrays_of, table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -101,7 +101,7 @@ def shown(done: Sequence[Run]) -> HTML | None:
 
 def classes_of(rows: pd.DataFrame) -> list[str]:
     """Return the names of the classes, of a finished run if there is one, else from the dataset."""
-    from kdlib.execute import dataset_of
+    from kdlib.runs.execute import dataset_of
 
     for _, row in rows[rows["source"] == "run"].iterrows():
         return list(Run(str(row["run"])).record["classes"])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims.choice import FREE
-from kdlib.config import Config, StudentConfig, TeacherConfig
+from kdlib.base.config import Config, StudentConfig, TeacherConfig
+from kdlib.report.claims.choice import FREE
 from kdlib.report.words import table_shown
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Effect
-from kdlib.claims.choice import effect, entering
 from kdlib.report.bcp_tables import baseline_of, of_one_network, of_parent
+from kdlib.report.claims import CLAIMS, Effect
+from kdlib.report.claims.choice import effect, entering
 
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C8")
 GUARD = CLAIM.guard

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import mean_interval, paired_relative
-from kdlib.plots.cost import TIMES
-from kdlib.plots.style import name_of
+from kdlib.report.claims import mean_interval, paired_relative
+from kdlib.report.plots.cost import TIMES
+from kdlib.report.plots.style import name_of
 from kdlib.report.sections import Section
 from kdlib.report.words import markdown, table_of
 

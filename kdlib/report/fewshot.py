@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Effect, judge, mean_interval, paired
-from kdlib.claims.choice import FREE, TRAINING, against_control, chosen, entering, texts
-from kdlib.plots.lines import Panel, lines
-from kdlib.plots.style import name_of
+from kdlib.report.claims import CLAIMS, Effect, judge, mean_interval, paired
+from kdlib.report.claims.choice import FREE, TRAINING, against_control, chosen, entering, texts
+from kdlib.report.plots.lines import Panel, lines
+from kdlib.report.plots.style import name_of
 from kdlib.report.sections import OWN, SHORT, Section, not_yet, with_interval
 from kdlib.report.words import DUE, answer, markdown, points, row_of, signed, table_of
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Effect, Judgement, choice, judge, overall, paired
-from kdlib.claims.choice import CONTROL, against_control, chosen, texts
-from kdlib.config import Config, TrainingConfig
-from kdlib.plots import interval_dots
-from kdlib.plots.style import name_of
+from kdlib.base.config import Config, TrainingConfig
+from kdlib.report.claims import CLAIMS, Effect, Judgement, choice, judge, overall, paired
+from kdlib.report.claims.choice import CONTROL, against_control, chosen, texts
+from kdlib.report.plots import interval_dots
+from kdlib.report.plots.style import name_of
 from kdlib.report.sections import FRAMEWORKS, OWN, Section, not_yet, with_interval
 from kdlib.report.words import DUE, markdown, p_value, points, table_of
 

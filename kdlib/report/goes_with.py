@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from kdlib.claims import Effect, mean_interval
-from kdlib.claims.choice import chosen
+from kdlib.report.claims import Effect, mean_interval
+from kdlib.report.claims.choice import chosen
 
 APART = (
     "deterministic",

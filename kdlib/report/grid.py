@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Claim, Effect, Judgement, holm, judge
-from kdlib.claims.choice import FREE, TRAINING, chosen, effect, entering, texts
-from kdlib.convergence import COLUMN, WINDOW, WINDOWS, of
+from kdlib.measures.convergence import COLUMN, WINDOW, WINDOWS, of
+from kdlib.report.claims import CLAIMS, Claim, Effect, Judgement, holm, judge
+from kdlib.report.claims.choice import FREE, TRAINING, chosen, effect, entering, texts
 from kdlib.report.sections import named
-from kdlib.table import histories
+from kdlib.study.rows import histories
 
 BEGINS = "distilled"
 """How the labels of the grid's entries begin."""

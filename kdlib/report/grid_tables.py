@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import MINIMUM_PAIRS, Claim, Effect, Judgement, needed, overall
-from kdlib.claims.choice import FREE
-from kdlib.plots.style import axis_of, name_of
+from kdlib.report.claims import MINIMUM_PAIRS, Claim, Effect, Judgement, needed, overall
+from kdlib.report.claims.choice import FREE
 from kdlib.report.grid import BASELINE, C4, C5, changes, judged, others, settings, still
+from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.sections import Section, not_yet, with_interval
 from kdlib.report.words import markdown, p_value, row_of, signed, table_of
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from kdlib.claims import Effect, choice
-from kdlib.config import Config, TrainingConfig
-from kdlib.plots.humans import AXIS, called
-from kdlib.plots.style import axis_of, name_of
+from kdlib.base.config import Config, TrainingConfig
+from kdlib.report.claims import Effect, choice
+from kdlib.report.plots.humans import AXIS, called
+from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.sections import Section, named, with_interval
 from kdlib.report.words import markdown, table_of
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.claims import Effect
-from kdlib.claims import paired as paired_effect
-from kdlib.claims.choice import chosen
+from kdlib.report.claims import Effect
+from kdlib.report.claims import paired as paired_effect
+from kdlib.report.claims.choice import chosen
 
 TARGETS = {
     "deterministic teacher − one-hot student": 0.03,

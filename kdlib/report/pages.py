@@ -7,7 +7,7 @@ import html
 import io
 from typing import TYPE_CHECKING
 
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
 from kdlib.report.words import raw
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def caption(figure: Figure, figure_id: str, text: str, alt: str, vector: bool = 
     reads the same in the book, in JupyterLab and on a phone.
 
     Args:
-        figure: from `kdlib.plots`, or any other.
+        figure: from `kdlib.report.plots`, or any other.
         figure_id: a name to link to, unique on the page.
         text: one or two sentences: what to see.
         alt: what a reader who cannot see the picture should know.

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.claims import CLAIMS, Effect, judge
-from kdlib.claims.choice import FREE, TRAINING, chosen, effect, texts
-from kdlib.plots.lines import Panel, lines
-from kdlib.plots.style import axis_of, name_of
+from kdlib.report.claims import CLAIMS, Effect, judge
+from kdlib.report.claims.choice import FREE, TRAINING, chosen, effect, texts
+from kdlib.report.plots.lines import Panel, lines
+from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.sections import OWN, Section, not_yet, with_interval
 from kdlib.report.words import answer, markdown, points
 

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from kdlib import seeds, studies
-from kdlib.claims import MINIMUM_PAIRS, Claim, Verdict
-from kdlib.claims.inference import mean_interval
-from kdlib.config import RunType
-from kdlib.errors import InputError
-from kdlib.keeping import complete
-from kdlib.notebook import given_names
-from kdlib.plots.style import axis_of, name_of
+from kdlib.base.config import RunType
+from kdlib.base.errors import InputError
 from kdlib.report import noise
+from kdlib.report.claims import MINIMUM_PAIRS, Claim, Verdict
+from kdlib.report.claims.inference import mean_interval
+from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.words import markdown, raw, table_of
-from kdlib.runs import Run
-from kdlib.table import found, labels, plans_of, recorded, table
+from kdlib.runs import studies
+from kdlib.runs.notebook import given_names
+from kdlib.store.runs import Run
+from kdlib.study import seeds
+from kdlib.study.keeping import complete
+from kdlib.study.rows import found, labels, plans_of, recorded, table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown

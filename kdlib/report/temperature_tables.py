@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib import cmi_by_temperature as sweeps
-from kdlib.claims import MINIMUM_PAIRS, Verdict
-from kdlib.plots.style import axis_of, name_of
+from kdlib.report import cmi_by_temperature as sweeps
+from kdlib.report.claims import MINIMUM_PAIRS, Verdict
+from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.sections import Section, with_interval
 from kdlib.report.words import markdown, table_of
-from kdlib.table import table
+from kdlib.study.rows import table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown

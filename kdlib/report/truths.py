@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.errors import InputError
+from kdlib.base.errors import InputError
 from kdlib.report.bcp_errors import PARTS, best_temperature, divergence, error_parts, tempered
-from kdlib.runs import Run
+from kdlib.store.runs import Run
 
 if TYPE_CHECKING:
     from kdlib.data import Dataset

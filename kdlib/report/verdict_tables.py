@@ -8,10 +8,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kdlib.claims import CLAIMS, MINIMUM_PAIRS, Claim, Direction, Effect, Verdict
-from kdlib.plots import verdicts as plots
-from kdlib.plots.style import name_of
-from kdlib.plots.verdicts import Row
+from kdlib.report.claims import CLAIMS, MINIMUM_PAIRS, Claim, Direction, Effect, Verdict
+from kdlib.report.plots import verdicts as plots
+from kdlib.report.plots.style import name_of
+from kdlib.report.plots.verdicts import Row
 from kdlib.report.words import DUE, markdown, table_of
 
 if TYPE_CHECKING:

@@ -11,18 +11,29 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from kdlib import cmi_by_temperature, studies
-from kdlib.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, needed, overall
-from kdlib.claims.choice import against_control, entering
-from kdlib.config import RunType
-from kdlib.errors import InputError
-from kdlib.notebook import given_names
-from kdlib.plots.style import name_of
-from kdlib.report import bcp_tables, cam_pages, cmi_gain, fewshot, framework_gains, grid, noise, samples, zeroshot
+from kdlib.base.config import RunType
+from kdlib.base.errors import InputError
+from kdlib.report import (
+    bcp_tables,
+    cam_pages,
+    cmi_by_temperature,
+    cmi_gain,
+    fewshot,
+    framework_gains,
+    grid,
+    noise,
+    samples,
+    zeroshot,
+)
+from kdlib.report.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, needed, overall
+from kdlib.report.claims.choice import against_control, entering
+from kdlib.report.plots.style import name_of
 from kdlib.report.sections import Section, waits_for
+from kdlib.report.synthetic import report as synthetic
 from kdlib.report.verdict_tables import differences, interval
-from kdlib.synthetic import report as synthetic
-from kdlib.table import found, labels, recorded
+from kdlib.runs import studies
+from kdlib.runs.notebook import given_names
+from kdlib.study.rows import found, labels, recorded
 
 PAGE = "claims"
 MIXTURE = "gaussian_mixture"

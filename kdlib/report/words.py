@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kdlib.claims import Claim, Effect, Judgement, needed
+from kdlib.report.claims import Claim, Effect, Judgement, needed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.claims import CLAIMS, Effect, choice, judge, mean_interval
-from kdlib.config import Config, TrainingConfig
-from kdlib.confusions import Confusion, counts_of, mean_shares
-from kdlib.plots.style import name_of
-from kdlib.plots.zeroshot import confusion_grid, omitted_rows
+from kdlib.base.config import Config, TrainingConfig
+from kdlib.report.claims import CLAIMS, Effect, choice, judge, mean_interval
+from kdlib.report.confusions import Confusion, counts_of, mean_shares
+from kdlib.report.plots.style import name_of
+from kdlib.report.plots.zeroshot import confusion_grid, omitted_rows
 from kdlib.report.sections import Section, not_yet
 from kdlib.report.words import DUE, markdown, points, table_of
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kdlib.report.verdict_tables import interval
 from kdlib.report.verdicts import columns
-from kdlib.table import recorded
+from kdlib.study.rows import recorded
 
 HERE = Path(__file__).parent
 STUDY = "digits"

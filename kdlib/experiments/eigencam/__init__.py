@@ -1,0 +1,1 @@
+"""Eigen-CAM: where a teacher's networks look."""

@@ -1,0 +1,189 @@
+"""Eigen-CAM: where in an image a network's last features lie, as a map and as numbers beside it.
+
+`eigen_cam` gives the maps of one network, `networks_of` the networks that a teacher stands for, and `area`, `entropy`,
+`variation` and `overlap` the numbers. A map is `(height, width)` in [0, 1]; `shares` scales it to sum to one.
+Source: Muhammad and Yeasin, "Eigen-CAM: class activation map using principal components", 2020 (arXiv:2008.00299).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kdlib.base.hashing import stream
+from kdlib.data.digits import NOISE, SIDE, mixture
+from kdlib.models import Network
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.ensembles import Ensemble
+from kdlib.teachers.variational.sampling import draw, pinned
+from kdlib.teachers.variational.teacher import Variational
+
+Floats = NDArray[np.float32]
+BATCH = 250
+"""Images a forward pass."""
+
+
+def signs(projections: Floats, activations: Floats) -> Floats:
+    """Return the sign, 1 or −1, that each map must take, `(n,)`: a singular vector v is as good as −v.
+
+    A map takes the sign under which it rises with the activation averaged over channels; if it does neither rise nor
+    fall, the one that makes its largest value in size positive.
+
+    Args:
+        projections: `(n, h, w)`, activations projected on their first singular vector, of either sign.
+        activations: `(n, channels, h, w)`.
+    """
+    flat = projections.reshape(len(projections), -1).astype(np.float64)
+    mean = activations.mean(1, dtype=np.float64).reshape(len(flat), -1)
+    rising = (flat * (mean - mean.mean(1, keepdims=True))).sum(1)
+    largest = np.take_along_axis(flat, np.abs(flat).argmax(1)[:, None], 1)[:, 0]
+    # what is left of a sum of rounding errors says nothing
+    scale = 1e-6 * np.linalg.norm(flat, axis=1) * np.linalg.norm(mean, axis=1)
+    decided = np.where(np.abs(rising) > scale, rising, largest)
+    return np.where(decided < 0, -1, 1).astype(np.float32)
+
+
+@functools.cache
+def _signed() -> type[Any]:
+    """Return the library's Eigen-CAM with its sign fixed; importing the library takes seconds."""
+    from pytorch_grad_cam import EigenCAM
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    class SignedEigenCAM(EigenCAM):  # type: ignore[misc]
+        """Fix the sign before the library cuts off what is negative."""
+
+        def get_cam_image(
+            self, inputs: Tensor, layer: Any, targets: Any, activations: Floats, gradients: Any, smooth: bool
+        ) -> Floats:
+            """Return the signed projections `(n, h, w)`."""
+            with threadpool_limits(1, "blas"):  # an SVD of this size is slower with more, by far beside other jobs
+                found = super().get_cam_image(inputs, layer, targets, activations, gradients, smooth)
+            signed: Floats = found * signs(found, activations)[:, None, None]
+            return signed
+
+    return SignedEigenCAM
+
+
+def eigen_cam(network: Network, images: Tensor, stage: int = 1) -> Tensor:
+    """Return the Eigen-CAM of every image, float32 `(n, height, width)` in [0, 1]; the network is not changed.
+
+    At one stage the activations of an image are a matrix A `(h·w, channels)`, centred over positions; its first right
+    singular vector v gives the map max(± A v, 0), scaled so that its largest value is 1 and enlarged to the size of the
+    image. `signs` says which sign. A map without any variation is zero.
+
+    Args:
+        network: in eval mode.
+        images: `(n, channels, height, width)`, on the network's device.
+        stage: ≥ 1, counted from the last, which is 1.
+    """
+    maker = _signed()(network, [network.blocks[-stage]])
+    try:
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):  # the library takes no bfloat16
+            parts = [maker(input_tensor=part, targets=None) for part in torch.split(images, BATCH)]
+    finally:
+        maker.activations_and_grads.release()  # its hooks
+    return torch.from_numpy(np.concatenate(parts)).clamp(0, 1)
+
+
+@contextmanager
+def _as_drawn(teacher: Variational, seed: int, sample: int) -> Iterator[None]:
+    """Give a Bayesian network the weights of one sample, which depend on nothing but the seed and its number."""
+    device = teacher.hardware.torch_device
+    generator = torch.Generator(device).manual_seed(stream(seed, sample))
+    drawn = draw(teacher.network, 1, generator)
+    weights = [weight[0] for weight in drawn]
+    with pinned(teacher.network, weights, teacher.norm_statistics(weights)):
+        yield
+
+
+def networks_of(teacher: Teacher, samples: int = 1, seed: int = 0) -> Iterator[Network]:
+    """Yield the networks whose features a teacher uses, each ready for a pass while it is the current one.
+
+    Those of `samples` weight samples of a variational teacher, the members of an ensemble, else the one network (also
+    of a Laplace teacher: over the last layer, its features are its parent's).
+    """
+    found = [member.network for member in teacher.members] if isinstance(teacher, Ensemble) else [teacher.network]
+    for network in found:
+        assert isinstance(network, Network)
+        if isinstance(teacher, Variational):
+            for sample in range(samples):
+                with _as_drawn(teacher, seed, sample):
+                    yield network
+        else:
+            yield network
+
+
+def shares(maps: Tensor) -> Tensor:
+    """Return maps `(n, h, w)` scaled to sum to one, float64 `(n, h·w)`; a map of zeros stands for the even one."""
+    flat = maps.double().flatten(1)
+    total = flat.sum(1, keepdim=True)
+    even = torch.full_like(flat, 1 / flat.shape[1])
+    return torch.where(total > 0, flat / total.where(total > 0, torch.ones_like(total)), even)
+
+
+def area(maps: Tensor) -> Tensor:
+    """Return the share of each map's pixels that reach half its maximum, `(n,)` in (0, 1]."""
+    flat = maps.double().flatten(1)
+    return (flat >= flat.max(1, keepdim=True).values / 2).double().mean(1)
+
+
+def entropy(maps: Tensor) -> Tensor:
+    """Return −Σ m log m of each map m scaled to sum to one, `(n,)` in nats, from 0 (one pixel) to log of the pixels."""
+    values: Tensor = torch.special.entr(shares(maps)).sum(1)
+    return values
+
+
+def variation(maps: Tensor, labels: Tensor) -> Tensor:
+    """Return how far each map lies from the mean map of its class, `(n,)`: ½ Σ |m − m̄_y|, in [0, 1), m summing to one.
+
+    Args:
+        maps: `(n, h, w)`.
+        labels: `(n,)` integers.
+    """
+    flat, (classes, place) = shares(maps), torch.unique(labels, return_inverse=True)
+    sums = flat.new_zeros(len(classes), flat.shape[1]).index_add_(0, place, flat)
+    means = sums / torch.bincount(place)[:, None]
+    return (flat - means[place]).abs().sum(1) / 2
+
+
+def overlap(maps: Tensor, pixels: Tensor) -> Tensor:
+    """Return what each map has in common with a map of pixels that matter, `(n,)`: Σ min(m, d), both summing to one.
+
+    0: nothing, 1: the two are equal. `maps` and `pixels` are `(n, h, w)`.
+    """
+    return torch.minimum(shares(maps), shares(pixels)).sum(1)
+
+
+def overlap_by_chance(maps: Tensor, pixels: Tensor) -> Tensor:
+    """Return the mean `overlap` of each map over all ways of rearranging its pixels, `(n,)`: the same values anywhere.
+
+    Σ_p Σ_q min(m_q, d_p) / (h·w), exactly.
+    """
+    m, d = shares(maps), shares(pixels)
+    pairs = [torch.minimum(a[:, None], b).sum() / len(a) for a, b in zip(m, d, strict=True)]
+    return torch.stack(pairs)
+
+
+def class_pixels(noise_sd: float = NOISE) -> Tensor:
+    """Return which pixels tell a class of `digits` from the others, float64 `(classes, 8, 8)`, from the mixture itself.
+
+    d_cp = mean over the other classes c' of (μ_cp − μ_c'p)² / (v_cp + v_c'p), with the mean μ and the variance v of a
+    pixel within a class, noise included: the squared distance of two classes at one pixel in units of their spread.
+
+    Args:
+        noise_sd: the pixel noise σ ≥ 0.
+    """
+    parts = mixture()
+    weights = parts.weights[..., None]
+    means = (weights * parts.means).sum(1)
+    within = parts.factors.square().sum(-1) + parts.floor[..., None] + noise_sd**2
+    variances = (weights * (within + parts.means.square())).sum(1) - means.square()
+    apart = (means[:, None] - means).square() / (variances[:, None] + variances)
+    return (apart.sum(1) / (len(means) - 1)).reshape(len(means), SIDE, SIDE)

@@ -1,0 +1,4 @@
+"""Numbers from probabilities, labels and maps.
+
+May import `base`.
+"""

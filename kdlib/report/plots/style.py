@@ -1,0 +1,276 @@
+"""How every figure looks: one style, one mark a kind of teacher, one axis label a measure. (No torch.)
+
+`style`, `MARKS` and `marks_of`, `name_of`, `axis_of`; then the strokes that figures share.
+
+Figures are 7 inches wide with 13 point text, so that they can still be read at the width of a phone. Kinds
+differ in lightness, marker and line, so that they can be told apart in grey. The background is white, also
+on a dark page.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdlib.base.errors import InputError
+from kdlib.report.claims.inference import mean_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+WIDTH = 7.0
+"""Inches."""
+
+Floats = NDArray[np.float64]
+Line = Literal["-"] | tuple[float, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Hold how one kind is drawn."""
+
+    color: str
+    marker: str
+    line: Line
+    hatch: str
+
+
+_DASH: Line = (0, (5, 2))
+_DOT: Line = (0, (1, 1.2))
+_DASHDOT: Line = (0, (6, 1.5, 1, 1.5))
+_DASHDOTDOT: Line = (0, (6, 1.5, 1, 1.5, 1, 1.5))
+
+MARKS: dict[str, Mark] = {
+    "one_hot": Mark("#858585", "v", _DOT, ".."),
+    "exact_bcp": Mark("#000000", "^", _DASH, ""),
+    "deterministic": Mark("#16305f", "o", "-", "//"),
+    "variational": Mark("#dd6100", "s", _DASH, "\\\\"),
+    "laplace": Mark("#12ab8c", "D", _DASHDOT, "xx"),
+    "mcmi": Mark("#b01e63", "*", "-", "--"),
+    "fine_tuned": Mark("#e8615a", "d", _DASH, "..."),
+    "ensemble": Mark("#56a8dc", "P", "-", "++"),
+    "temperature_scaled": Mark("#7b52ab", "X", _DOT, "||"),
+    "label_smoothing": Mark("#8a5a00", "h", _DASHDOTDOT, "oo"),
+    "mse": Mark("#b59400", "<", _DASHDOT, "OO"),
+    "early_stopped": Mark("#4c7a1a", ">", _DASH, "**"),
+    "augmentation_averaged": Mark("#e377a2", "p", _DASHDOTDOT, "///"),
+}
+"""Every kind of teacher and the two supervisions without one; the same in every figure of the book."""
+
+_MEASURES: dict[str, tuple[str, float]] = {
+    "accuracy": ("accuracy (%)", 100),
+    "top5": ("top-5 accuracy (%)", 100),
+    "nll": ("NLL (nats)", 1),
+    "brier": ("Brier score (0 to 2)", 1),
+    "ece": ("calibration error (%)", 100),
+    "adaptive_ece": ("calibration error, equal-mass bins (%)", 100),
+    "cmi": ("CMI (nats)", 1),
+    "entropy": ("entropy (nats)", 1),
+    "kl_to_bcp": ("KL(BCP ‖ network) (nats)", 1),
+    "tv_to_bcp": ("total variation to the BCP (%)", 100),
+    "mse_to_bcp": ("squared distance to the BCP", 1),
+    "l2_to_bcp": ("L2 distance to the BCP", 1),
+    "accuracy_lost": ("accuracy below the Bayes classifier's (points)", 100),
+    "gradient_variance": ("variance of the gradient", 1),
+    "distance": ("squared distance to the optimum", 1),
+    "agreement": ("agreement with the teacher (%)", 100),
+    "kl_to_teacher": ("KL(teacher ‖ student) (nats)", 1),
+    "taught_labels": ("training labels that the teacher repeats (%)", 100),
+    "taught_kl_to_bcp": ("KL(BCP ‖ teacher) on training images (nats)", 1),
+    "teacher_kl_to_bcp": ("KL(BCP ‖ teacher) on test images (nats)", 1),
+    "omitted_accuracy": ("accuracy on the omitted classes (%)", 100),
+    "kept_accuracy": ("accuracy on the kept classes (%)", 100),
+    "convergence_noise": ("convergence noise (points)", 100),
+    "cam_entropy": ("entropy of the map (nats)", 1),
+    "cam_network_entropy": ("entropy of a single network's map (nats)", 1),
+    "cam_area": ("area of the map (%)", 100),
+    "cam_variation": ("variation within a class (%)", 100),
+    "cam_spread": ("spread over networks (%)", 100),
+    "cam_overlap": ("overlap with the class's pixels (%)", 100),
+    "cam_overlap_chance": ("overlap by chance (%)", 100),
+    "kl_to_bcp_tempered": ("KL(BCP ‖ network) at its best temperature (nats)", 1),
+    "best_temperature": ("best temperature", 1),
+}
+_NAMES = {"one_hot": "one-hot", "fitnet": "FitNet", "reviewkd": "ReviewKD"} | {
+    name: name.upper() for name in ("kd", "at", "pkt", "sp", "cc", "rkd", "vid", "crd", "dkd", "hsakd")
+}
+_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+
+
+@cache
+def style() -> None:
+    """Set seaborn's and matplotlib's defaults for every figure that follows; a second call does nothing."""
+    import seaborn
+
+    seaborn.set_theme(
+        context="notebook",
+        style="whitegrid",
+        rc={
+            "font.family": "DejaVu Sans",
+            "font.size": 13,
+            "axes.labelsize": 13,
+            "axes.titlesize": 13,
+            "axes.titlelocation": "left",
+            "xtick.labelsize": 12,
+            "ytick.labelsize": 12,
+            "legend.fontsize": 12,
+            "legend.frameon": False,
+            "legend.handlelength": 2.6,
+            "lines.linewidth": 2.0,
+            "lines.markersize": 7,
+            "axes.edgecolor": "#444444",
+            "axes.linewidth": 0.9,
+            "grid.color": "#dddddd",
+            "axes.axisbelow": True,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "svg.hashsalt": "kdlib",  # else the ids in the file differ from one run to the next
+            "svg.fonttype": "path",
+        },
+    )
+
+
+def name_of(label: object) -> str:
+    """Return a label as readers see it: `exact_bcp` is "exact BCP", `one_hot` "one-hot"."""
+    if str(label) in _NAMES:
+        return _NAMES[str(label)]
+    proper = {"bcp": "BCP", "mse": "MSE", "mcmi": "MCMI", "laplace": "Laplace"}
+    return " ".join(proper.get(word, word) for word in str(label).replace("_", " ").split(" "))
+
+
+def axis_of(column: str) -> tuple[str, float]:
+    """Return the axis label of a measure, with its unit, and the factor from the stored value to it.
+
+    Args:
+        column: a measure, with or without `val_`, `test_` or `train_` before it.
+
+    Raises:
+        InputError: a column that is no measure, so that its unit is unknown.
+    """
+    split, _, rest = column.partition("_")
+    measure = rest if split in _SPLITS else column
+    if measure not in _MEASURES:
+        raise InputError(f"value = {column!r} has no known unit; give axis, a label with the unit in brackets.")
+    label, factor = _MEASURES[measure]
+    return (f"{_SPLITS[split]} {label}" if split in _SPLITS else label), factor
+
+
+def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
+    """Return a mark for each label, all different: its kind's own, else one that is free.
+
+    A label such as `laplace_full` takes the mark of the kind that it begins with, if no other label has.
+    Where no label has to do with a kind (temperatures, fractions), colours go from dark to light in order. More
+    labels than there are marks begin them again, paler.
+    """
+    wanted = list(dict.fromkeys(map(str, labels)))
+    if not any(label.startswith(tuple(MARKS)) for label in wanted):
+        return _ordered(wanted)
+    given = {label: MARKS[label] for label in wanted if label in MARKS}
+    taken: set[Mark] = set(given.values())
+    pale = 0
+    for label in sorted(label for label in wanted if label not in MARKS):  # the same in every figure of a page
+        free = [kind for kind, mark in MARKS.items() if mark not in taken]
+        if not free:  # every mark again, paler: rows and legends still name them
+            pale, taken = pale + 1, set()
+            free = list(MARKS)
+        own = [kind for kind in free if label.startswith(kind)]
+        # A label of no kind takes a kind's mark last of all from the floor and the ceiling.
+        chosen = own[0] if own else (free[2:] or free)[0] if free[:2] == ["one_hot", "exact_bcp"] else free[-1]
+        taken.add(MARKS[chosen])
+        given[label] = paler(MARKS[chosen], pale)
+    return given
+
+
+def paler(mark: Mark, times: int) -> Mark:
+    """Return a mark whose colour is mixed with white, by half at each time, at most twice."""
+    share = 0.5 ** min(times, 2)
+    parts = (int(mark.color[i : i + 2], 16) for i in (1, 3, 5))
+    return replace(mark, color="#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts))
+
+
+def _ordered(labels: Sequence[str]) -> dict[str, Mark]:
+    """Return marks in order, dark to light, for labels that are no kinds."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    shapes = list(MARKS.values())[2:]
+    shades = [to_hex(colormaps["magma"](0.72 * k / max(1, len(labels) - 1))) for k in range(len(labels))]
+    return {
+        label: replace(shapes[k % len(shapes)], color=shade)
+        for k, (label, shade) in enumerate(zip(labels, shades, strict=True))
+    }
+
+
+def canvas(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Sequence[Axes]]:
+    """Return a figure of the book's width, which no notebook draws twice, and its panels."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    style()
+    figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
+    return figure, list(figure.subplots(rows, 1, squeeze=False, **options)[:, 0])
+
+
+def wrapped(label: object) -> str:
+    """Return a row's label on several lines if it is long, to leave the figure its width."""
+    words = name_of(label)
+    head, _, rest = words.partition(" ")
+    return words if len(words) <= 14 else "\n".join([head, *textwrap.wrap(rest, 26)])
+
+
+def handle(mark: Mark, text: str) -> Line2D:
+    """Return a legend entry."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=mark.color, marker=mark.marker, linestyle=mark.line, label=text)
+
+
+def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Put a legend below the panels, in columns that fit a phone."""
+    longest = max(len(str(entry.get_label())) for entry in handles)
+    columns = min(len(handles), 3 if longest <= 14 else 2 if longest <= 32 else 1)
+    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+
+
+def above(axes: Axes, x: float, text: str) -> None:
+    """Write a word above the panel at x."""
+    place = ("data", "axes fraction")
+    axes.annotate(text, (x, 1), (0, 4), xycoords=place, textcoords="offset points", ha="center", fontsize=12)
+
+
+def curve(axes: Axes, x: Floats, values: Floats, mark: Mark) -> None:
+    """Draw the mean over columns with its t interval, and a few markers."""
+    effects = [mean_interval(row[np.isfinite(row)]) for row in values]
+    middle = np.array([effect.mean for effect in effects])
+    every = max(1, len(x) // 8)
+    axes.plot(x, middle, color=mark.color, linestyle=mark.line, marker=mark.marker, markevery=every)
+    low, high = (np.array([getattr(effect, end) for effect in effects]) for end in ("low", "high"))
+    axes.fill_between(x, low, high, color=mark.color, alpha=0.15, linewidth=0)
+
+
+def dots(axes: Axes, rows: Sequence[tuple[float, Floats, Mark]], labels: Sequence[object]) -> None:
+    """Draw rows of seeds with their mean and interval, n at the right, labels at the left."""
+    for y, values, mark in rows:
+        if not len(values):
+            continue
+        effect = mean_interval(values)
+        axes.plot(values, np.full(len(values), y), "o", color=mark.color, alpha=0.35, ms=5.5, mec="none", zorder=2)
+        if effect.n > 1:
+            bar = [[effect.mean - effect.low], [effect.high - effect.mean]]
+            axes.errorbar(effect.mean, y, xerr=bar, color=mark.color, capsize=4, elinewidth=2.4, zorder=3)
+        size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)
+        axes.plot(effect.mean, y, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
+        axes.text(1.015, y, f"n = {effect.n}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
+    axes.set_yticks(range(len(labels)), [wrapped(label) for label in labels])
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
+    for edge in range(1, len(labels)):
+        axes.axhline(edge - 0.5, color="#eeeeee", linewidth=0.8, zorder=0.6)

@@ -1,0 +1,233 @@
+"""A study: what to run, as one validated YAML file in `data/studies`.
+
+    title: Quick                      # the heading of its sections
+    about: One sentence for the reader.
+    parameters: {dataset: digits, seed: [0, 1, 2]}    # given to every entry that has them
+    reports: [teachers, distillation]                  # the pages it fills
+    role: {teachers: main}                             # those of them on which it decides
+    scratch: false                                     # true: in a store of its own
+    teachers:
+      plain: {kind: deterministic}                     # label: parameters; lists sweep
+    students:
+      distilled: {teacher: plain, temperature: [1, 4]} # a teacher's label, one_hot or exact_bcp
+    measures:
+      again: {parent: plain, eval_samples: 10}
+    eigencams:
+      maps: {parent: [plain], stage: 1}
+    synthetics:
+      mixture: {seeds: 0+1+2, learning_rate: [1.0e-4, 1.0e-3]}   # a set of seeds is one run
+
+A student of seed s learns from the labelled teacher of seed s (`teacher_seed` says otherwise).
+A label is made of letters, digits, `_`, `.` and `-`, since it is part of file names.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from kdlib.base import paths
+from kdlib.base.config import Config, RunType, StudentConfig, TeacherConfig, fields, with_whole_paths
+from kdlib.base.errors import InputError
+from kdlib.runs.sweeps import expand
+
+Entries = dict[str, dict[str, Any]]
+SECTIONS = {
+    "teachers": RunType.TEACHER,
+    "students": RunType.STUDENT,
+    "measures": RunType.MEASURE,
+    "eigencams": RunType.EIGENCAM,
+    "synthetics": RunType.SYNTHETIC,
+}
+SUPERVISION = ("one_hot", "exact_bcp")
+"""Supervision without a trained teacher."""
+
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+"""What names an entry: part of file names, of commands and of references to teachers."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Read YAML in which each key stands once; a key over one that `<<` merges is still an override."""
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        seen = set[str]()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):  # `<<` is not resolved yet
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise InputError(f"{key.value!r} in line {line} is refused: it is there already, and allowed once.")
+            seen.add(key.value)
+        return node
+
+
+class _File(BaseModel):
+    """The top level of a study file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    title: str
+    about: str = ""
+    scratch: bool = False
+    parameters: dict[str, Any] = {}
+    reports: list[str] = []
+    role: dict[str, Literal["main"]] = {}
+    teachers: Entries = {}
+    students: Entries = {}
+    measures: Entries = {}
+    eigencams: Entries = {}
+    synthetics: Entries = {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One labelled sweep of a study."""
+
+    run_type: RunType
+    label: str
+    given: dict[str, Any]
+
+    def configs(self) -> list[Config]:
+        """Return the resolved configs of this entry."""
+        return list(self._configs)
+
+    @functools.cached_property
+    def _configs(self) -> list[Config]:
+        return expand(self.run_type, self.given)
+
+
+@dataclass(frozen=True, eq=False)  # read once by `load`, so it is itself and what is derived from it can be kept
+class Study:
+    """A study as its file has it, validated."""
+
+    name: str
+    title: str
+    about: str
+    scratch: bool
+    """Whether its runs, jobs and pages lie in `data/scratch/<name>`, apart from all others."""
+    reports: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    role: dict[str, Literal["main"]] = field(default_factory=dict)
+    """Pages on which it decides, as `main`."""
+
+    @property
+    def folder_name(self) -> str:
+        """The name as files and folders have it: a study's own file may be called anything."""
+        return re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)[:64]
+
+    def teacher(self, label: str, seed: int) -> TeacherConfig:
+        """Return the config of the labelled teacher of a seed.
+
+        Raises:
+            InputError: there is no such label, or not exactly one teacher of that seed under it.
+        """
+        labels = {e.label: e for e in self.entries if e.run_type is RunType.TEACHER}
+        if label not in labels:
+            allowed = ", ".join([*labels, *SUPERVISION])
+            raise InputError(f"teacher = {label!r} is refused: allowed in study {self.name} are {allowed}.")
+        found = [c for c in labels[label].configs() if c.seed == seed]
+        if len(found) != 1 or not isinstance(found[0], TeacherConfig):
+            raise InputError(
+                f"teacher = {label!r} is refused for seed {seed}: study {self.name} has {len(found)} teachers of that "
+                "label and seed, and a student needs exactly one."
+            )
+        return found[0]
+
+
+def names() -> list[str]:
+    """Return the names of the study files."""
+    return sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
+
+
+@functools.cache
+def load(name: str) -> Study:
+    """Read a study by name, or by the path of a file that ends in `.yaml`, and validate all of it.
+
+    Raises:
+        InputError: no such study, an unknown key or one given twice, a label that cannot be part of a file's name,
+            a wrong value, or a teacher that does not exist.
+    """
+    path = Path(name) if name.endswith(".yaml") else paths.STUDIES / f"{name}.yaml"
+    if not path.is_file() or (path.stem == name and name not in names()):
+        raise InputError(f"study = {name!r} is refused: allowed are {', '.join(names())} or the path of a .yaml file.")
+    whole = str(path.absolute()) if name.endswith(".yaml") else name
+    if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
+        raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
+    try:
+        file = _File.model_validate(yaml.load(path.read_bytes(), _Loader) or {})
+    except InputError as error:
+        raise InputError(f"{path.name}: {error}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InputError(f"{path.name}: {place} is refused: {first['msg'].lower()}.") from None
+    entries = []
+    for section, run_type in SECTIONS.items():
+        known = fields(run_type)
+        for label, given in getattr(file, section).items():
+            if not LABEL.fullmatch(label):
+                raise InputError(
+                    f"{path.name}: {section}.{label!r} is refused: a label is 1 to 64 ASCII letters, digits, _, . and "
+                    "-, the first a letter or digit."
+                )
+            shared = {k: v for k, v in file.parameters.items() if k in known}
+            entries.append(Entry(run_type, label, _referring(with_whole_paths({**shared, **given}), run_type, path)))
+    everywhere = set().union(*(fields(run_type) for run_type in SECTIONS.values()))
+    for key in file.parameters:
+        if key not in everywhere:
+            raise InputError(f"{path.name}: parameters.{key} is no parameter of any run.")
+    for page in file.role:
+        if page not in file.reports:
+            raise InputError(f"{path.name}: role.{page} is refused: allowed are its reports {', '.join(file.reports)}.")
+    study = Study(path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries), file.role)
+    _check(study, path)
+    return study
+
+
+def _referring(given: dict[str, Any], run_type: RunType, path: Path) -> dict[str, Any]:
+    """Write a teacher's label as `<study>/<label>`, which stands for the same teacher outside the file too."""
+    key = "teacher" if run_type is RunType.STUDENT else "parent"
+    if given.get(key) is None:
+        return given
+    study = path.stem if path.parent == paths.STUDIES else str(path)
+    labels = given[key] if isinstance(given[key], list) else [given[key]]
+    written = [v if v in SUPERVISION or str(v).startswith("weights:") else f"{study}/{v}" for v in labels]
+    return {**given, key: written if len(written) > 1 else written[0]}
+
+
+def _check_circles(study: Study, path: Path) -> None:
+    """Refuse labels that are their own ancestors: no training could begin."""
+    parents = {e.label: str(e.given.get("parent", "")).rpartition("/")[2]
+               for e in study.entries if e.run_type is RunType.TEACHER}  # fmt: skip
+    for label in parents:
+        seen = [label]
+        while (parent := parents.get(seen[-1])) in parents:
+            if parent in seen:
+                circle = " of ".join([*seen, parent])
+                raise InputError(f"{path.name}: {label}: parent = {parents[label]!r} is refused: {circle} is a circle.")
+            seen.append(parent)
+
+
+def _check(study: Study, path: Path) -> None:
+    """Resolve every entry, and every teacher that a student or a measurement names."""
+    _check_circles(study, path)
+    for entry in study.entries:
+        try:
+            for config in entry.configs():
+                reference = getattr(config, "teacher", getattr(config, "parent", None))
+                if reference is not None and "/" in reference and not reference.startswith("weights:"):
+                    study.teacher(reference.rpartition("/")[2], teacher_seed(config))
+        except InputError as error:
+            raise InputError(f"{path.name}: {entry.label}: {error}") from None
+
+
+def teacher_seed(config: Config) -> int:
+    """Return the seed of the teacher that a run refers to by label or kind."""
+    seed = config.teacher_seed if isinstance(config, StudentConfig) else None
+    return config.seed if seed is None else seed

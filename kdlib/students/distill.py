@@ -1,0 +1,150 @@
+"""Students: what they learn from, with which loss, and how well they follow their teacher."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdlib.base.config import Augmentation, Framework, StudentConfig
+from kdlib.data import Dataset, resolve_classes
+from kdlib.data.augment import pad_of
+from kdlib.measures.metrics import fidelity, omission
+from kdlib.models import Network
+from kdlib.store import runs
+from kdlib.store.runs import Run
+from kdlib.students import frameworks
+from kdlib.students.answers import Answers
+from kdlib.students.frameworks.decoupled import dkd_loss
+from kdlib.teachers import evaluate, log_probs
+from kdlib.teachers.contract import PARTS, Making, Teacher
+from kdlib.training import loop as training
+from kdlib.training.hardware import Hardware, seed_everything
+from kdlib.training.schedule import plan_steps
+
+Supervision = Callable[[training.Batch], Tensor]
+"""A batch to the class probabilities `(n, classes)` that a student learns from."""
+
+
+def kd_loss(
+    logits: Tensor, labels: Tensor, probs: Tensor, kd_weight: float, temperature: float, student_temperature: float
+) -> Tensor:
+    """Return the loss of knowledge distillation, a mean over the batch in nats.
+
+    L = (1 - α) CE(softmax(z), y) + α T S KL(q ‖ softmax(z / S)), with α = `kd_weight`, q the teacher's probabilities
+    at its temperature T and S the student's. T · S keeps the size of the gradient when both temperatures rise;
+    with T = S it is the familiar T².
+
+    Args:
+        logits: the student's z `(n, classes)`.
+        labels: y `(n,)`.
+        probs: q `(n, classes)`, tempered already.
+
+    Source: Hinton et al. (2015), section 2; with two temperatures as in Bayesian-KD's public code.
+    """
+    logits = logits.float()
+    hard = F.cross_entropy(logits, labels) if kd_weight < 1 else logits.new_zeros(())
+    if kd_weight == 0:
+        return hard
+    soft = F.kl_div(F.log_softmax(logits / student_temperature, 1), probs, reduction="batchmean")
+    return (1 - kd_weight) * hard + kd_weight * temperature * student_temperature * soft
+
+
+def temper(probs: Tensor, temperature: float) -> Tensor:
+    """Return p^(1/T), renormalised: `(n, classes)`."""
+    return probs if temperature == 1 else torch.softmax(probs.log() / temperature, 1)
+
+
+def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None, hardware: Hardware,
+                run: Run | None) -> Supervision | None:  # fmt: skip
+    """Return what a student learns from besides the labels, or `None` for one-hot labels alone.
+
+    `run` is the teacher's, under which its answers are kept.
+    """
+    if config.teacher == "one_hot" or config.kd_weight == 0:
+        return None
+    temperature = float(config.temperature or 1)
+    if teacher is None:  # the exact (or human) class probabilities
+        assert dataset.train.bcp is not None
+        table = temper(dataset.train.bcp, temperature).to(hardware.torch_device)
+        return lambda batch: table[batch.index]
+    seed = config.seed if config.augmentation_seed is None else config.augmentation_seed
+    answers = Answers(
+        teacher, dataset.train, plan_steps(config, dataset).rows, dataset.fingerprint,
+        config.augmentation or Augmentation.NONE, seed,
+        folder=run.path / "answers" if run is not None else None, samples=config.samples, device=hardware.torch_device,
+        pad=pad_of(config.dataset, dataset.shape[-1]),
+    )  # fmt: skip
+    return lambda batch: answers.probs(batch, temperature)
+
+
+def objective(
+    network: Network, config: StudentConfig, teach: Supervision | None, auxiliary: frameworks.Auxiliary | None = None
+) -> training.Objective:
+    """Return a student's loss of a batch: that of its class probabilities, and β times its framework's own."""
+    weight, t, s = float(config.kd_weight or 0), float(config.temperature or 1), float(config.student_temperature or 1)
+    beta = float(config.framework_weight or 0)
+
+    def answer(logits: Tensor, batch: training.Batch) -> Tensor:
+        if teach is None:
+            return F.cross_entropy(logits.float(), batch.labels)
+        if config.framework is Framework.DKD:
+            return dkd_loss(logits, batch.labels, teach(batch), weight, t, s, beta)
+        return kd_loss(logits, batch.labels, teach(batch), weight, t, s)
+
+    def loss(batch: training.Batch) -> Tensor:
+        if auxiliary is None:
+            return answer(network(batch.images), batch)
+        logits, followed = auxiliary(network, batch)
+        total: Tensor = answer(logits, batch) + beta * followed
+        return total
+
+    return loss
+
+
+def fit(
+    config: StudentConfig, dataset: Dataset, run: Run, hardware: Hardware, teacher: Teacher | None, parent: Run | None
+) -> nn.Module:
+    """Distil a student and write its run; return its network."""
+    started = time.perf_counter()
+    seed_everything(config.seed)
+    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, dataset=dataset, run=run)
+    network = making.network()
+    making.placed(network)
+    teach = supervision(config, dataset, teacher, hardware, parent)
+    auxiliary = frameworks.build(config, network, teacher.network if teacher is not None else None, dataset)
+    trained: nn.Module = network
+    if auxiliary is not None:
+        trained = nn.ModuleDict({"network": network, "auxiliary": hardware.place(auxiliary)})
+    history = making.train(trained, objective(network, config, teach, auxiliary), forward=network)
+    student = Teacher(network, hardware, run.name)
+    metrics, predictions, notes = evaluate(student, dataset)
+    notes |= {"training_seconds": history.seconds, "best_epoch": history.best_epoch}
+    metrics |= _fidelity(config, dataset, predictions, teacher)
+    omitted = resolve_classes(config.omit_classes, dataset.classes)
+    if omitted:
+        for part, split in (("val", dataset.val), ("test", dataset.test)):
+            found = omission(predictions[part].float(), split.labels, omitted)
+            metrics |= {f"{part}_{name}": value for name, value in found.items()}
+    runs.finish(run, metrics, predictions, network.state_dict(), history.columns(), notes, started)
+    return network
+
+
+def _fidelity(
+    config: StudentConfig, dataset: Dataset, predictions: dict[str, Tensor], teacher: Teacher | None
+) -> dict[str, float]:
+    """Measure how a student agrees with its teacher, at T = 1; nothing for one-hot labels."""
+    out: dict[str, float] = {}
+    for part, split in (("val", dataset.val), ("test", dataset.test)):
+        if teacher is not None:
+            samples = config.samples if teacher.stochastic else 1
+            theirs = log_probs(teacher, split, samples, keys=(config.seed, PARTS.index(part)))
+        elif config.teacher == "exact_bcp" and split.bcp is not None:
+            theirs = split.bcp.log()
+        else:
+            continue
+        out |= {f"{part}_{name}": value for name, value in fidelity(predictions[part].float(), theirs).items()}
+    return out

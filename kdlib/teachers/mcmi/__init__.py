@@ -1,0 +1,1 @@
+"""MCMI: a network fine-tuned to keep more conditional mutual information of image and prediction."""

@@ -1,0 +1,167 @@
+"""The variational teacher: loss NLL + κ·KL/N, probabilities averaged over draws of the weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdlib import models
+from kdlib.base.config import NormStatistics, TeacherConfig
+from kdlib.base.hashing import stream
+from kdlib.data.dataset import to_float
+from kdlib.store.runs import Run
+from kdlib.teachers.contract import Made, Making, Teacher
+from kdlib.teachers.variational import calibration, norms
+from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight
+from kdlib.teachers.variational.options import Options
+from kdlib.teachers.variational.sampling import DRAWS_AT_ONCE, Draw, draw, pinned, sample_forward
+from kdlib.training import loop as training
+from kdlib.training.hardware import Hardware
+from kdlib.training.schedule import plan_steps
+
+BLOCK = 2500
+"""Images of a split that share the draws of their weights, where batch norms have the statistics of each draw."""
+
+
+class Variational(Teacher):
+    """Give the outputs of networks drawn from the posterior, one a sample.
+
+    Without calibration images the batch norms keep their running statistics and the draws are those of torch's global
+    generator, anew at each question. With them, draw s is a function of the seed, the integers given to `drawing` and s
+    alone, and each draw, and the centre that `network` is, has the statistics that one pass over these images gives it.
+
+    Args:
+        seed: the run's.
+        pixels: `(n, channels, height, width)`, the calibration images as the dataset keeps them.
+    """
+
+    stochastic = True
+    own_samples = 10
+
+    def __init__(
+        self, network: nn.Module, hardware: Hardware, name: str, seed: int = 0, pixels: Tensor | None = None
+    ) -> None:
+        super().__init__(network, hardware, name)
+        self.keys: tuple[int, ...] = (seed,)
+        self.known: dict[int, Draw] = {}
+        self.images: Tensor | None = None
+        if pixels is not None:
+            self.block = BLOCK
+            self.images = placed(pixels, hardware)
+            norms.of_draws(network)
+            with hardware.autocast():
+                norms.settle(network, self.images)
+
+    def drawing(self, *keys: int) -> Variational:
+        if self.images is None:
+            return self
+        other = copy.copy(self)
+        other.keys, other.known = (*self.keys, *keys), {}
+        return other
+
+    def norm_statistics(self, weights: list[Tensor]) -> list[Tensor]:
+        """Return the statistics `(2, channels)` of every batch norm with these weights, or none: the running ones."""
+        if self.images is None:
+            return []
+        self.network.eval()
+        with self.hardware.autocast(), pinned(self.network, weights):
+            return norms.estimate(self.network, self.images)
+
+    def numbered(self, sample: int) -> Draw:
+        """Return the weights and the batch-norm statistics of one draw."""
+        if sample in self.known:
+            weights, statistics = self.known[sample]
+            return weights or self._weights(sample), statistics
+        weights = self._weights(sample)
+        statistics = self.norm_statistics(weights)
+        small = (len(self.known) + 1) * sum(weight.numel() for weight in weights) <= DRAWS_AT_ONCE
+        self.known[sample] = (weights if small else [], statistics)  # what is not kept is drawn again
+        return weights, statistics
+
+    def _weights(self, sample: int) -> list[Tensor]:
+        device = self.hardware.torch_device
+        generator = torch.Generator(device).manual_seed(stream(*self.keys, sample))
+        return [weight[0] for weight in draw(self.network, 1, generator)]
+
+    def _outputs(self, x: Tensor, samples: int) -> Tensor:
+        numbered = self.numbered if self.images is not None else None
+        return sample_forward(self.network, x, samples, numbered=numbered)
+
+
+def placed(pixels: Tensor, hardware: Hardware) -> Tensor:
+    """Return stored pixels as images where and as a run computes."""
+    return hardware.layout(to_float(pixels.to(hardware.torch_device)))
+
+
+def options_of(config: TeacherConfig) -> Options:
+    """Return the posterior's options that a config means."""
+    given: dict[str, Any] = {
+        "family": config.family,
+        "prior_scale": config.prior_scale,
+        "initial_sd": config.initial_sd,
+        "max_sd": config.max_sd,
+        "inducing_rows": config.inducing_rows,
+        "inducing_columns": config.inducing_columns,
+        "whitened": config.whitened,
+        "lambda_initial": config.lambda_initial,
+        "lambda_max": config.lambda_max,
+    }
+    # what means nothing for a family is None
+    return Options(**{name: value for name, value in given.items() if value is not None})
+
+
+def _bayesian(making: Making) -> models.Network:
+    """Return the config's network with a posterior over its weights."""
+    assert isinstance(making.config, TeacherConfig)
+    network = making.network()
+    bayesianize(network, options_of(making.config))
+    return network
+
+
+def elbo(network: nn.Module, config: TeacherConfig, images: int) -> training.Objective:
+    """Return the loss NLL + κ·KL(q ‖ prior)/N of a batch, in nats an image.
+
+    κ is 0 for `ml_epochs`, rises over `annealing_epochs` and ends at `kl_weight`; it follows from the step alone.
+    """
+    ml, annealing, weight = config.ml_epochs or 0, config.annealing_epochs or 0, config.kl_weight or 0.0
+
+    def loss(batch: training.Batch) -> Tensor:
+        nll = F.cross_entropy(network(batch.images).float(), batch.labels)
+        kappa = weight * kl_weight(int(batch.progress), ml, annealing)
+        return nll + kappa / images * kl(network) if kappa else nll
+
+    return loss
+
+
+def fit(making: Making) -> Made:
+    """Train a posterior over the weights, one weight sample a step."""
+    config, (dataset, _) = making.config, making.to_fit()
+    assert isinstance(config, TeacherConfig)
+    network = making.placed(_bayesian(making))
+    images = len(plan_steps(config, dataset).rows)
+    objective = elbo(network, config, images)
+    if config.norm_statistics is NormStatistics.DRAW:
+        kept = calibration.of(config, dataset)
+        centre = norms.Centre(network, placed(kept["pixels"], making.hardware))
+        history = making.train(network, objective, forward=centre, start_epoch=centre.renew)
+        teacher = Variational(network, making.hardware, making.name, config.seed, kept["pixels"])
+        files = {calibration.FILE: kept}
+    else:
+        history, files = making.train(network, objective), {}
+        teacher = Variational(network, making.hardware, making.name)
+    return Made(teacher, network.state_dict(), history, {"kl": float(kl(network))}, files)
+
+
+def restore(making: Making, tensors: Mapping[str, Tensor]) -> Variational:
+    """Return the teacher with this posterior."""
+    config = making.config
+    assert isinstance(config, TeacherConfig)
+    network = making.loaded(_bayesian(making), tensors)
+    drawn = config.norm_statistics is NormStatistics.DRAW
+    pixels = calibration.load(Run(making.name), config, making.shape) if drawn else None
+    return Variational(network, making.hardware, making.name, config.seed, pixels)
