@@ -1,6 +1,6 @@
 """Write what no change of layout may change: the names of all recorded runs, and the verdicts as they are printed.
 
-`python tests/golden/write.py` wrote `names.txt` and `verdicts.txt` at commit a47c44a63e31.
+`python tests/golden/write.py` wrote `names.txt` and `verdicts.txt` at commit a47c44ad7adc.
 """
 
 from __future__ import annotations
