@@ -11,17 +11,15 @@ import torch
 from torch import nn
 
 from kdlib.base.errors import InputError
+from kdlib.base.files import write_atomically
+from kdlib.base.tensors import digest, read_tensors, write_tensors
 from kdlib.training.checkpoints import (
-    digest,
     load_optimizer,
     load_random_state,
     newest,
     optimizer_state,
     random_state,
-    read_tensors,
     save_step,
-    write_atomically,
-    write_tensors,
 )
 
 TENSORS = {

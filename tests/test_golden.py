@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from golden import write
+
 from kdlib.base import paths
 from kdlib.runs import studies
 from kdlib.study.rows import plans_of

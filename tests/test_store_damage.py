@@ -15,6 +15,7 @@ import small
 import torch
 
 from kdlib.__main__ import main
+from kdlib.base import files
 from kdlib.base.config import Augmentation
 from kdlib.base.errors import DamagedRun, InputError, NotWritten
 from kdlib.base.files import write_atomically, write_json
@@ -29,7 +30,6 @@ from kdlib.students.answers import Answers
 from kdlib.study import jobs
 from kdlib.study.keeping import keep
 from kdlib.study.rows import table
-from kdlib.training import checkpoints
 
 TORN = [b"", b'{"test_acc', b"\xff\xfe", b"[" * 100_000, b"[]", b"1", b"9" * 5000, b"null"]
 HARMS = [
@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path, monkeypat
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(NotWritten, match=rf"{path} cannot be written \(No space left on device\)"):
         write_json(path, {"a": 2})
     assert json.loads(path.read_text()) == {"a": 1}
