@@ -33,11 +33,13 @@ from torch.utils.data import Dataset as TorchDataset
 from torchvision import transforms
 
 from kdlib import models
-from kdlib.base.config import Precision, RunType, StudentConfig, resolve
-from kdlib.data import Dataset, Split
-from kdlib.data.dataset import BCPSource
+from kdlib.base.config import Precision, RunType
+from kdlib.data.dataset import Dataset, Split
+from kdlib.data.options import BCPSource
+from kdlib.runs.recipes import resolve
 from kdlib.store.runs import Run
 from kdlib.students import distill
+from kdlib.students.config import StudentConfig
 from kdlib.teachers.contract import Teacher
 from kdlib.training import hardware
 from kdlib.training import loop as training

@@ -33,12 +33,15 @@ try:
     import torch
 
     from kdlib.base import paths
-    from kdlib.base.config import Framework, RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
+    from kdlib.base.config import Framework, RunType, TeacherKind
     from kdlib.base.errors import KdlibError
     from kdlib.runs import studies
     from kdlib.runs.execute import execute
     from kdlib.runs.plans import Plan, plan
+    from kdlib.runs.recipes import resolve
     from kdlib.store import packing, runs
+    from kdlib.students.config import StudentConfig
+    from kdlib.teachers.kind import TeacherConfig
     from kdlib.training import hardware
 except ModuleNotFoundError as absent:
     print(f"make gpu: nothing is done, for {sys.executable} has no {absent.name}; GPU_PYTHON names another Python.")
@@ -48,7 +51,7 @@ HERE = Path(__file__).resolve().parent
 AT_MOST = {"tests": (0.2, 120.0), "speed": (0.3, 200.0), "pack": (0.1, 30.0)}
 """Of each step but the runs, its largest share of the time and the most seconds; the runs get what is left."""
 FRACTIONS, TEMPERATURE = (0.05, 1.0), 4.0
-KINDS = (TeacherKind.DETERMINISTIC, TeacherKind.MCMI)
+KINDS = ("deterministic", "mcmi")
 GRACE = 20.0
 """Seconds in which a training that was asked to stop writes its checkpoint; they are part of packing's."""
 
@@ -69,7 +72,7 @@ def chosen(study: studies.Study, teacher: str, student: str) -> list[Plan]:
     """Return the study's runs of a pair of networks in the order in which they are worth most, parents first."""
 
     def wanted(config: StudentConfig) -> bool:
-        same = config.architecture == student and config.framework is Framework.KD and not config.omit_classes
+        same = config.architecture == student and config.framework == "kd" and not config.omit_classes
         tempered = config.teacher == "one_hot" or config.temperature == TEMPERATURE
         return same and tempered and config.fraction in FRACTIONS
 

@@ -27,13 +27,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdlib import models
-from kdlib.base.config import RunType, StudentConfig, TrainingConfig, resolve
-from kdlib.data import Dataset, Split
-from kdlib.data.dataset import BCPSource
+from kdlib.base.config import RunType
+from kdlib.data.dataset import Dataset, Split
+from kdlib.data.options import BCPSource
+from kdlib.runs.recipes import resolve
 from kdlib.store.runs import Run
 from kdlib.students import distill
+from kdlib.students.config import StudentConfig
 from kdlib.teachers.contract import Making, Teacher
 from kdlib.training import hardware
+from kdlib.training.config import TrainingConfig
 from kdlib.training.loop import Batch
 
 CLASSES, BATCH, IMAGES, SIDE = 100, 64, 64 * 700, 32

@@ -22,11 +22,13 @@ from pathlib import Path
 import torch
 
 from kdlib import models
-from kdlib.base.config import RunType, StudentConfig, resolve
-from kdlib.data import Dataset, Split
-from kdlib.data.dataset import BCPSource
+from kdlib.base.config import RunType
+from kdlib.data.dataset import Dataset, Split
+from kdlib.data.options import BCPSource
+from kdlib.runs.recipes import resolve
 from kdlib.store.runs import Run
 from kdlib.students import distill
+from kdlib.students.config import StudentConfig
 from kdlib.teachers.contract import Teacher
 from kdlib.teachers.variational import Options, bayesianize
 from kdlib.teachers.variational.teacher import Variational

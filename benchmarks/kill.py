@@ -27,9 +27,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pandas.io.parquet  # noqa: F401
 import torchmetrics.functional.classification  # noqa: F401
 
-from kdlib.base.config import resolve
 from kdlib.base.tensors import digest
 from kdlib.runs.execute import execute
+from kdlib.runs.recipes import resolve
 from kdlib.store import runs
 
 NETWORK: dict[str, Any] = {"dataset": "digits", "architecture": "cnn4", "threads": 1}

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib.base.config import SyntheticConfig, resolve
 from kdlib.experiments.synthetic import experiment
+from kdlib.experiments.synthetic.config import SyntheticConfig
 from kdlib.experiments.synthetic.experiment import Experiment
+from kdlib.runs.recipes import resolve
 from kdlib.training import hardware
 
 STEPS = 250

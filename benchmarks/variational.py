@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlib.base.config import resolve
-from kdlib.data import Split
+from kdlib.data.dataset import Split
 from kdlib.models import build
+from kdlib.runs.recipes import resolve
 from kdlib.teachers.contract import outputs_on
 from kdlib.teachers.variational import Family, Options, bayesianize, kl, norms, sample_forward
 from kdlib.teachers.variational.teacher import BLOCK, Variational

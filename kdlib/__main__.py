@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlib run | list | plan | study | book | records | unpack`."""
+"""The command line: `python -m kdlib run | list | plan | study | book | records | unpack | notebooks`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from typing import Any
 import yaml
 
 from kdlib.base import paths
-from kdlib.base.config import RunType, recorded
 from kdlib.base.errors import DamagedRun, InputError, KdlibError
+from kdlib.base.files import write_atomically
 
 
 def _run(arguments: argparse.Namespace) -> None:
     """Make the runs of a JSON file of parameters, in which lists sweep."""
     from kdlib.runs.execute import check, execute
+    from kdlib.runs.recipes import RECIPES, recorded
     from kdlib.runs.sweeps import expand
 
     path = paths.whole(arguments.config)
@@ -34,13 +35,11 @@ def _run(arguments: argparse.Namespace) -> None:
     record = given["config"] if isinstance(given.get("config"), dict) else None  # of the config.json of a run
     if record is not None:
         given = {"run_type": given.get("run_type"), **record}
-    kind = given.pop("run_type", None) or ("student" if "teacher" in given else "teacher")
-    if kind not in tuple(RunType):
-        raise InputError(f"run_type = {kind!r} is refused: allowed are {', '.join(RunType)}.")
+    kind = RECIPES.one(str(given.pop("run_type", None) or ("student" if "teacher" in given else "teacher"))).name
     if record is not None:
-        given = recorded(kind, given)
-    for config in check(expand(kind, given)):
-        run = execute(config)
+        given = recorded(kind, given).model_dump()
+    for planned in check(expand(kind, given)):
+        run = execute(planned)
         print(f"{run.name}  {_headline(run.metrics, 3)}")
 
 
@@ -140,6 +139,20 @@ def _unpack(arguments: argparse.Namespace) -> None:
         print(f"{name}  {state}")
 
 
+def _notebooks(arguments: argparse.Namespace) -> None:
+    """Write the parameters cell of every run notebook anew, from what the run types and kinds declare."""
+    from kdlib.runs.notebook import cell
+    from kdlib.runs.recipes import RECIPES
+
+    for name in sorted({recipe.notebook for recipe in RECIPES.values()}):
+        file = paths.NOTEBOOKS / f"{name}.ipynb"
+        notebook = json.loads(file.read_text())
+        (own,) = [one for one in notebook["cells"] if "parameters" in one["metadata"].get("tags", [])]
+        own["source"] = cell(name).splitlines(keepends=True)
+        write_atomically(file, (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode())
+        print(file)
+
+
 def _book(arguments: argparse.Namespace) -> int:
     """Build the book from the pages that are there, and say where it lies."""
     index = paths.ROOT / "_build" / "html" / "index.html"
@@ -159,7 +172,7 @@ def main(given: list[str] | None = None) -> int:
     for name, function, argument in (
         ("run", _run, "config"), ("list", _list, None), ("plan", _plan, "study"),
         ("study", _study, "study"), ("book", _book, None), ("records", _records, "study"),
-        ("unpack", _unpack, "folder"),
+        ("unpack", _unpack, "folder"), ("notebooks", _notebooks, None),
     ):  # fmt: skip
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)

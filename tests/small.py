@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from kdlib import data, models
-from kdlib.base.config import RunType, StudentConfig, TeacherConfig, resolve
+from kdlib.base.config import RunType
 from kdlib.base.files import write_json
 from kdlib.base.tensors import digest
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.runs.plans import Plan
+from kdlib.runs.recipes import resolve
 from kdlib.store.runs import Run
+from kdlib.students.config import StudentConfig
 from kdlib.teachers.contract import Teacher
+from kdlib.teachers.kind import TeacherConfig
 from kdlib.training import hardware
 from kdlib.training.hardware import Hardware, seed_everything
 

@@ -11,8 +11,8 @@ import small
 import torch
 from torch import Tensor
 
-from kdlib.base.config import Augmentation
-from kdlib.data.augment import view
+from kdlib.data.options import Augmentation
+from kdlib.data.views import view
 from kdlib.students.answers import Answers, halved
 from kdlib.teachers.contract import Teacher, combine
 from kdlib.training.loop import Batch

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdlib.base.errors import InputError
 from kdlib.base.hashing import splitmix64, splitmix64_int
-from kdlib.data.augment import PAD, Augmentation, offsets, pad_of, view
+from kdlib.data.views import PAD, Augmentation, offsets, pad_of, view
 
 RANDOM = [Augmentation.REFLECT_CROP_FLIP, Augmentation.ZERO_CROP_FLIP]
 

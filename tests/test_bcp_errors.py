@@ -8,9 +8,8 @@ import torch
 from scipy.special import log_softmax
 
 from kdlib.base.errors import InputError
-from kdlib.measures import metrics
-from kdlib.report import bcp_errors
-from kdlib.report.bcp_errors import PARTS, Part, best_temperature, divergence, error_parts, tempered
+from kdlib.measures import bcp_errors, metrics
+from kdlib.measures.bcp_errors import PARTS, Part, best_temperature, divergence, error_parts, tempered
 from kdlib.teachers import temperature
 
 RNG = np.random.default_rng(0)

@@ -12,25 +12,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from kdlib.teachers.ensembles import Ensemble
 from small import DATASET, GIVEN, network, settings
 from torch import Tensor, nn
 
 from kdlib.base import paths
-from kdlib.base.config import resolve
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import digest
-from kdlib.data.digits import bcp, class_means, draw, mixture
+from kdlib.data.digits.mixture import bcp, class_means, draw, mixture
 from kdlib.experiments.eigencam import cam
 from kdlib.experiments.eigencam import run as eigencam
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.report import cam_pages
 from kdlib.runs.execute import check, execute
+from kdlib.runs.recipes import resolve
 from kdlib.store import runs
 from kdlib.study import records
 from kdlib.study.keeping import record_of
 from kdlib.study.rows import arrays_of, table
 from kdlib.teachers.contract import Teacher
-from kdlib.teachers.ensembles import Ensemble
 from kdlib.teachers.variational.bayesianize import bayesianize
 from kdlib.teachers.variational.options import Options
 from kdlib.teachers.variational.teacher import Variational

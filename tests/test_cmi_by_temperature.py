@@ -11,10 +11,10 @@ import torch
 
 from kdlib.base import paths
 from kdlib.base.errors import InputError
+from kdlib.measures.bcp_errors import tempered
 from kdlib.measures.metrics import measure
 from kdlib.report import cmi_by_temperature as sweeps
 from kdlib.report import temperature_tables
-from kdlib.report.bcp_errors import tempered
 from kdlib.report.claims import Verdict
 from kdlib.report.plots.temperature import cmi_and_accuracy
 from kdlib.report.sections import sections

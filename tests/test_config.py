@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from kdlib.base.config import SCHEMAS, Preset, RunType, effective, fields, kind_of, resolve
 from kdlib.base.defaults import PRESETS
+
+from kdlib.base.config import SCHEMAS, RunType, effective, kind_of
 from kdlib.base.errors import InputError
+from kdlib.runs.recipes import fields, resolve
+from kdlib.training.config import Preset
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.base.config import Augmentation
 from kdlib.base.tensors import digest
-from kdlib.data.augment import view
-from kdlib.models import Network, build
+from kdlib.data.options import Augmentation
+from kdlib.data.views import view
+from kdlib.models import build
+from kdlib.models.network import Network
 from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal
 
 from kdlib import data
 from kdlib.base.errors import InputError
-from kdlib.data import digits
+from kdlib.data.digits import mixture as digits
 
 
 def test_fitted_mixture_is_a_distribution() -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from kdlib import teachers
-from kdlib.data.digits import bcp
+from kdlib.data.digits.mixture import bcp
 from kdlib.runs.execute import execute
 from kdlib.teachers.contract import Teacher
 from kdlib.teachers.distances import TEMPERATURES, distances

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.base.config import StudentConfig
 from kdlib.runs import execute
+from kdlib.students.config import StudentConfig
 from kdlib.students.distill import kd_loss, objective, supervision, temper
 from kdlib.training.loop import Batch
 

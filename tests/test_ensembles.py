@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import small
 import torch
+from kdlib.teachers.ensembles import FIRST_PASS, AugmentationAveraged, Ensemble
 
 from kdlib import teachers
-from kdlib.base.config import Augmentation
 from kdlib.base.errors import InputError
-from kdlib.data.augment import PAD, view
+from kdlib.data.options import Augmentation
+from kdlib.data.views import PAD, view
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import plan
-from kdlib.teachers.ensembles import FIRST_PASS, AugmentationAveraged, Ensemble
 
 IMAGES = small.DATASET.test.images
 VIEWS = Augmentation.REFLECT_CROP_FLIP

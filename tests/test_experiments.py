@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from kdlib.base.config import RunType, resolve
+from kdlib.base.config import RunType
 from kdlib.runs.execute import execute
+from kdlib.runs.recipes import resolve
 
 SMALL: dict[str, Any] = {
     "architecture": "cnn4", "epochs": 1, "fraction": 0.004, "match": "epochs", "batch_size": 32, "threads": 1,

@@ -14,7 +14,7 @@ from PIL import Image
 from kdlib import data
 from kdlib.__main__ import main
 from kdlib.base.errors import InputError
-from kdlib.data import tree
+from kdlib.data.folder import tree
 
 PARTS = ("train", "val", "test")
 

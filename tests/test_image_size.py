@@ -10,12 +10,13 @@ import small
 import torch
 
 from kdlib import data, models
-from kdlib.base.config import resolve
 from kdlib.base.errors import InputError
-from kdlib.data import cache, cifar
+from kdlib.data import cache
+from kdlib.data.cifar import images as cifar
 from kdlib.report import cam_pages
 from kdlib.runs import execute
 from kdlib.runs.plans import plan
+from kdlib.runs.recipes import resolve
 from kdlib.study.rows import table
 
 COUNTS = (100, 20, 20)

@@ -21,17 +21,20 @@ from torch import Tensor
 
 from kdlib import data, teachers
 from kdlib.base import kinds
-from kdlib.base.config import Augmentation, Precision, RunType, TeacherConfig, TeacherKind, resolve
+from kdlib.base.config import Precision, RunType, TeacherKind
 from kdlib.base.errors import InputError
 from kdlib.base.files import write_json
 from kdlib.base.hashing import stream
 from kdlib.base.tensors import digest, read_tensors
+from kdlib.data.options import Augmentation
 from kdlib.runs.execute import dataset, execute
 from kdlib.runs.plans import plan
+from kdlib.runs.recipes import resolve
 from kdlib.store import runs
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.teachers.contract import Teacher, combine
+from kdlib.teachers.kind import TeacherConfig
 from kdlib.training import loop as training
 from kdlib.training.hardware import fast_bfloat16
 from kdlib.training.loop import Batch
@@ -156,7 +159,7 @@ ASK = """
 import sys, torch
 from kdlib import teachers
 from kdlib.base.tensors import digest
-from kdlib.base.config import resolve
+from kdlib.runs.recipes import resolve
 from kdlib.runs.execute import dataset
 for name in sys.argv[1:]:
     loaded = teachers.load(name)
@@ -303,7 +306,7 @@ KILLED = """
 import os, signal, sys
 os.environ["KDLIB_SAVE_EVERY"] = "0"
 from kdlib import training
-from kdlib.base.config import resolve
+from kdlib.runs.recipes import resolve
 from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
 looked, training.SAVE_EVERY = training.view, 0.0

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from kdlib.base.errors import InputError, NotFinite
-from kdlib.models import Network, build
+from kdlib.models import build
+from kdlib.models.network import Network
 from kdlib.teachers.laplace import (
     HessianStructure,
     LastLayerKron,

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.base.options import MSEOn
-from kdlib.teachers.likelihood import loss_of, mean_squared_error
+from kdlib.teachers.mse import MSEOn, loss_of, mean_squared_error
 
 BCP = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
 

@@ -12,7 +12,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parametrize
 
 from kdlib.base.errors import InputError
-from kdlib.models import NAMES, Network, build, flops
+from kdlib.models import NAMES, build
+from kdlib.models.network import Network, flops
 
 # Parameters in millions with 100 classes: the tables of RepDistiller (Tian et al. 2020) and torchvision's
 # counts with a CIFAR stem and 100 classes.

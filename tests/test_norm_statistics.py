@@ -13,19 +13,23 @@ import torch
 from torch import Tensor, nn
 
 from kdlib import data, models, teachers
-from kdlib.base.config import Augmentation, NormStatistics, RunType, TeacherConfig, resolve
+from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import digest, read_tensors, write_tensors
+from kdlib.data.options import Augmentation
 from kdlib.experiments.eigencam import cam
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import name_of, plan
+from kdlib.runs.recipes import resolve
 from kdlib.store import runs
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.teachers.contract import PARTS, in_batches, outputs_on
+from kdlib.teachers.kind import TeacherConfig
 from kdlib.teachers.variational import calibration, norms, pinned, sample_forward
 from kdlib.teachers.variational import teacher as variational_teacher
 from kdlib.teachers.variational.bayesianize import layers
+from kdlib.teachers.variational.options import NormStatistics
 from kdlib.teachers.variational.teacher import Variational
 from kdlib.training.loop import Batch
 

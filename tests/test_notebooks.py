@@ -19,9 +19,10 @@ from kernel import Kernel, code_cells, started, with_values
 from papermill.cli import papermill
 
 from kdlib.base import paths, progress
-from kdlib.base.config import RunType, TeacherKind, fields, resolve
+from kdlib.base.config import RunType, TeacherKind
 from kdlib.base.tensors import digest, read_tensors
 from kdlib.runs import notebook
+from kdlib.runs.recipes import fields, resolve
 from kdlib.runs.sweeps import expand
 
 NAMES = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))

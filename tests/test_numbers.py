@@ -16,10 +16,11 @@ from torch import Tensor
 
 from kdlib import teachers
 from kdlib.base import sets
-from kdlib.base.config import MeasureConfig, RunType, resolve
+from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
-from kdlib.base.schema import SyntheticConfig
 from kdlib.base.tensors import write_tensors
+from kdlib.experiments.measure import MeasureConfig
+from kdlib.experiments.synthetic.config import SyntheticConfig
 from kdlib.experiments.synthetic.problem import dirichlet
 from kdlib.report import humans
 from kdlib.report.claims import mean_interval, paired_relative
@@ -27,6 +28,7 @@ from kdlib.report.claims.choice import effect
 from kdlib.report.cost_tables import times
 from kdlib.report.plots import training_curves
 from kdlib.runs.execute import check, execute
+from kdlib.runs.recipes import resolve
 from kdlib.teachers.laplace import prior
 
 NORM = "blocks.0.1.running_var"

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from kdlib.base import paths
 from kdlib.base.errors import InputError
-from kdlib.data import picture
+from kdlib.data.folder import picture
 
 
 def shown(path: Path, size: int) -> np.ndarray:
@@ -151,7 +151,7 @@ def test_a_strip_takes_no_more_memory_than_its_result(tmp_path: Path, shape: tup
     pixels[shape[1] // 2 - 2 :, shape[0] // 2 - 2 :] = (200, 100, 50)
     Image.fromarray(pixels).save(tmp_path / "x.png")
     program = (
-        "import resource, sys; from pathlib import Path; from kdlib.data import picture; import PIL.Image; "
+        "import resource, sys; from pathlib import Path; from kdlib.data.folder import picture; import PIL.Image; "
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
         "found = picture.decode(Path(sys.argv[1]), 512); assert (found == found[:, 256:257, 256:257]).all(); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, *found[:, 256, 256])"

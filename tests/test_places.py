@@ -13,10 +13,11 @@ import pytest
 import small
 
 from kdlib.base import paths
-from kdlib.base.config import RunType, resolve, with_whole_paths
+from kdlib.base.config import RunType, with_whole_paths
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import write_tensors
 from kdlib.runs import studies
+from kdlib.runs.recipes import resolve
 from kdlib.study.jobs import jobs_of
 
 

@@ -9,13 +9,15 @@ import pytest
 import small
 
 from kdlib.base import kinds
-from kdlib.base.config import RunType, StudentConfig, TeacherConfig, TeacherKind, resolve
+from kdlib.base.config import RunType, TeacherKind, parameter
 from kdlib.base.errors import InputError
-from kdlib.base.schema import parameter
 from kdlib.base.tensors import write_tensors
-from kdlib.data import named_once, resolve_classes
+from kdlib.data.classes import named_once, resolve_classes
 from kdlib.runs import studies
 from kdlib.runs.plans import name_of, plan
+from kdlib.runs.recipes import resolve
+from kdlib.students.config import StudentConfig
+from kdlib.teachers.kind import TeacherConfig
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 FINGERPRINT = "0123456789abcdef"

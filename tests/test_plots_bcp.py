@@ -8,8 +8,8 @@ import pytest
 from test_plots import intervals, words
 
 from kdlib.base.errors import InputError
+from kdlib.measures.bcp_errors import PARTS
 from kdlib.report import bcp_tables, cost_tables, noise, pages
-from kdlib.report.bcp_errors import PARTS
 from kdlib.report.claims import inference
 from kdlib.report.plots import bcp as plots_bcp
 from kdlib.report.plots import cost as plots_cost

@@ -16,11 +16,11 @@ import torch
 
 from kdlib.__main__ import main
 from kdlib.base import files
-from kdlib.base.config import Augmentation
 from kdlib.base.errors import DamagedRun, InputError, NotWritten
 from kdlib.base.files import write_atomically, write_json
 from kdlib.base.tensors import read_tensors, write_tensors
 from kdlib.data.cache import sampled
+from kdlib.data.options import Augmentation
 from kdlib.runs import studies
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import plan

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib.base import paths
-from kdlib.base.config import SyntheticConfig, effective, resolve
+from kdlib.base.config import effective
 from kdlib.base.errors import InputError, NotFinite
-from kdlib.base.options import Supervision
 from kdlib.experiments.synthetic import experiment, problem
+from kdlib.experiments.synthetic.config import Supervision, SyntheticConfig
 from kdlib.experiments.synthetic.experiment import Experiment
 from kdlib.experiments.synthetic.gradients import spread
 from kdlib.experiments.synthetic.measures import calibration_errors
@@ -29,6 +29,7 @@ from kdlib.measures.calibration import calibration_error
 from kdlib.report.synthetic import figures, pages, report
 from kdlib.runs import plans, studies
 from kdlib.runs.execute import check, execute
+from kdlib.runs.recipes import resolve
 from kdlib.study import rows as tables
 from kdlib.study.keeping import keep
 from kdlib.training import hardware

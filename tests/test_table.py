@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from kdlib.base import paths
-from kdlib.base.config import RunType, fields
+from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.runs import studies
+from kdlib.runs.recipes import fields
 from kdlib.store import runs
 from kdlib.study import jobs, records
 from kdlib.study.keeping import keep

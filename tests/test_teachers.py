@@ -11,11 +11,13 @@ import small
 import torch
 
 from kdlib import teachers
-from kdlib.base.config import MeasureConfig, RunType, resolve
+from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import digest, write_tensors
+from kdlib.experiments.measure import MeasureConfig
 from kdlib.measures.metrics import measure
 from kdlib.runs.execute import execute
+from kdlib.runs.recipes import resolve
 
 IMAGES = small.DATASET.test.images
 

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.base.config import Augmentation, TeacherConfig
 from kdlib.base.errors import KdlibError, NotFinite
-from kdlib.data import Dataset, Split
-from kdlib.data.augment import view
-from kdlib.models import Network
+from kdlib.data.dataset import Dataset, Split
+from kdlib.data.options import Augmentation
+from kdlib.data.views import view
+from kdlib.models.network import Network
+from kdlib.teachers.kind import TeacherConfig
 from kdlib.training import loop as training
 from kdlib.training.hardware import seed_everything
 from kdlib.training.loop import Batch, History

@@ -1,63 +1,108 @@
-"""From what a user gives to a frozen config, validated in one place.
+"""What a parameter and a config are: typed, frozen, and checked in one place. (No torch.)
 
-What is not given (or is `None`) comes from the preset, else from the dataset's defaults, else from the constant in
-`kdlib.base.schema`. Parameters that have no effect on the result are set back to their constants, so that two configs
-that mean the same are equal. `effective` is what enters a run's name: the values that differ from the constants.
+A config is what a run is a function of. Each parameter is declared where what it steers is; here are those that all
+runs have, and what can be asked of any: its constant, what enters a run's name, and a sentence for what is refused.
 """
 
 from __future__ import annotations
 
 import difflib
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
-from kdlib.base import kinds, paths, sets
-from kdlib.base.defaults import defaults
+from kdlib.base import paths
 from kdlib.base.errors import InputError
-from kdlib.base.options import (
-    Augmentation,
-    Framework,
-    Link,
-    Match,
-    NormStatistics,
-    Optimizer,
-    Precision,
-    Preset,
-    RunType,
-    Schedule,
-    TeacherKind,
-)
-from kdlib.base.schema import (
-    Config,
-    EigencamConfig,
-    MeasureConfig,
-    StudentConfig,
-    SyntheticConfig,
-    TeacherConfig,
-    TrainingConfig,
-)
 
-__all__ = [
-    "Augmentation", "Config", "EigencamConfig", "Framework", "Match", "MeasureConfig", "NormStatistics", "Optimizer",
-    "Precision", "Preset", "RunType", "Schedule", "StudentConfig", "SyntheticConfig", "TeacherConfig", "TeacherKind",
-    "TrainingConfig", "effective", "fields", "recorded", "resolve", "unknown",
-]  # fmt: skip
-
-SCHEMAS: dict[RunType, type[Config]] = {
-    c.run_type: c for c in (TeacherConfig, StudentConfig, MeasureConfig, EigencamConfig, SyntheticConfig)
-}
 PATHS = ("folder", "weights")
 """What stands before the path of a dataset, or of a teacher."""
-FULL_SIZE = 32
-"""The pixels a side of CIFAR's images as published: the same as none."""
-MEASURE: Literal["measure"] = "measure"
 
 
-def fields(run_type: RunType | str) -> dict[str, FieldInfo]:
-    """Return the parameters of a run type, by name."""
-    return SCHEMAS[RunType(run_type)].model_fields
+class RunType(StrEnum):
+    """What a run makes."""
+
+    TEACHER = "teacher"
+    """One teacher, of any kind."""
+    STUDENT = "student"
+    """One student of one teacher."""
+    MEASURE = "measure"
+    """Metrics and predictions of a teacher that exists, with another number of samples."""
+    EIGENCAM = "eigencam"
+    """Eigen-CAM maps of a teacher that exists."""
+    SYNTHETIC = "synthetic"
+    """Networks of many seeds and supervisions, trained together on a Gaussian mixture."""
+
+
+class Precision(StrEnum):
+    """In what numbers a network computes; weights are float32 always."""
+
+    FLOAT32 = "float32"
+    """Single precision throughout."""
+    BFLOAT16 = "bfloat16"
+    """Autocast: convolutions and products in bfloat16, the rest in single precision."""
+
+
+def parameter(
+    default: Any,
+    meaning: str,
+    hashed: bool = True,
+    kind: str = "value",
+    constant: Any = None,
+    reference: bool = False,
+    **limits: Any,
+) -> Any:
+    """Declare a parameter: `kind` is `value`, `set` (joined by `+`) or `path` (never split at commas).
+
+    The constant, which names leave out, is the default, unless one is given: the value that was meant before there was
+    such a parameter, where the defaults of a preset or a dataset are others. A `reference` names other runs or the
+    images, whose own identities enter a run's in its place.
+    """
+    extra = {"hashed": hashed, "kind": kind, "constant": default if constant is None else constant}
+    extra["reference"] = reference
+    return Field(default, description=meaning, json_schema_extra=extra, **limits)
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Config(BaseModel):
+    """What all runs share. `None` means: from the preset, else from the dataset."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True)
+    run_type: ClassVar[RunType]
+
+    dataset: str = parameter(
+        "digits", "digits, digits:<size>, cifar10, cifar100, cifar10h or folder:<path>", reference=True
+    )
+    data_root: str | None = parameter(None, "folder of raw datasets, only read", hashed=False, kind="path")
+    image_size: int | None = parameter(
+        None, "pixels a side, for folder:<path>; of CIFAR 32, 16 or 8", reference=True, ge=8, le=1024
+    )
+    seed: Seed = parameter(0, "seed of initial weights and batch order")
+    eval_samples: int | None = parameter(
+        None, "samples for the metrics; None: the kind's own", hashed=False, ge=1, le=1000
+    )
+    device: str | None = parameter(None, "cpu, cuda or cuda:<n>; None: cuda where there is one", hashed=False)
+    precision: Precision | None = parameter(
+        None, "float32 or bfloat16; None: what the hardware is fast at", hashed=False
+    )
+    threads: int | None = parameter(None, "CPU threads; None: as many as torch takes", hashed=False, ge=1, le=1024)
+    retrain: bool = parameter(False, "set a finished run aside and make it again", hashed=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `true` where a number or a text is meant: it would count as 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation is not bool:
+            raise PydanticCustomError("truth", "true and false are no values of it")
+        return value
+
+
+C = TypeVar("C", bound=Config)
 
 
 def kind_of(field: FieldInfo) -> str:
@@ -65,25 +110,42 @@ def kind_of(field: FieldInfo) -> str:
     return str(field.json_schema_extra["kind"])  # type: ignore[index]
 
 
-def _sentence(error: ValidationError, run_type: RunType) -> str:
-    """Say the first of pydantic's complaints in one sentence."""
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "config"
-    if first["type"] == "extra_forbidden":
-        return unknown(name, run_type)
-    message = first["msg"][0].lower() + first["msg"][1:]
-    return f"{name} = {first['input']!r} is refused: {message}."
+def constant_of(field: FieldInfo) -> Any:
+    """Return the value that names leave out."""
+    return field.json_schema_extra["constant"]  # type: ignore[index]
 
 
-def unknown(name: str, run_type: RunType | str) -> str:
+def hashed(field: FieldInfo) -> bool:
+    """Say whether a parameter changes what a run makes."""
+    return bool(field.json_schema_extra["hashed"])  # type: ignore[index]
+
+
+def validated(schema: type[C], given: Mapping[str, Any]) -> C:
+    """Return a config of values, those not given at their defaults.
+
+    Raises:
+        InputError: a parameter is unknown or out of its range; one sentence says which and what is allowed.
+    """
+    try:
+        return schema.model_validate(dict(given))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "config"
+        if first["type"] == "extra_forbidden":
+            raise InputError(unknown(name, schema)) from None
+        message = first["msg"][0].lower() + first["msg"][1:]
+        raise InputError(f"{name} = {first['input']!r} is refused: {message}.") from None
+
+
+def unknown(name: str, schema: type[Config], more: Iterable[str] = ()) -> str:
     """Say that a parameter is not known, and which one may have been meant."""
-    names = sorted(fields(run_type))
+    names = sorted({*schema.model_fields, *more})
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(names)}."
-    return f"{name} is no parameter of {RunType(run_type).value}: {hint}"
+    return f"{name} is no parameter of {schema.run_type.value}: {hint}"
 
 
-def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
+def with_whole_paths(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return parameters with their paths absolute: those of `data_root`, `folder:<path>` and `weights:<file>`.
 
     So they mean the same in a plan and in a job, which runs in another folder. Lists are gone through.
@@ -102,132 +164,40 @@ def with_whole_paths(given: dict[str, Any]) -> dict[str, Any]:
     return {name: placed(name, value) for name, value in given.items()}
 
 
-def resolve(run_type: RunType | str, given: dict[str, Any]) -> Config:
-    """Validate what was given, fill in the rest and set what has no effect back to its constant.
+def of_record(schema: type[C], values: Mapping[str, Any], dropped: Mapping[str, Any]) -> C:
+    """Return the config that a run's record holds: where it is older than a parameter, that parameter's constant.
+
+    Args:
+        values: the record's, resolved and complete when they were written.
+        dropped: parameters of earlier versions, with the one value that this version still means.
 
     Raises:
-        InputError: a parameter is unknown or out of its range; one sentence says which and what is allowed.
+        InputError: it has a value that this version no longer means.
     """
-    run_type = RunType(run_type)
-    schema = SCHEMAS[run_type]
-    given = with_whole_paths({name: value for name, value in given.items() if value is not None})
-    for name, value in given.items():
-        field = schema.model_fields.get(name)
-        own = name == "omit_classes" and str(given.get("dataset", "")).startswith("folder:")  # a class may have a comma
-        if field is not None and kind_of(field) == "set" and "," in str(value) and not own:
-            joined = "+".join(part.strip() for part in str(value).split(","))
-            raise InputError(f'{name} = {value!r} is refused: it is one set, joined by +, as in "{joined}".')
-    try:
-        first = schema.model_validate(given)
-        filled = {**defaults(first), **{n: getattr(first, n) for n in first.model_fields_set}}
-        return _normalised(schema.model_validate(filled))
-    except ValidationError as error:
-        raise InputError(_sentence(error, run_type)) from None
-
-
-DROPPED: dict[str, Any] = {"inducing_posterior": "diagonal", "posterior_members": 5}
-"""Parameters of earlier versions, with the one value that this version still means."""
-
-
-def recorded(run_type: RunType | str, values: dict[str, Any]) -> dict[str, Any]:
-    """Return what a run's record was given: where it is older than a parameter, that parameter's constant.
-
-    Raises:
-        InputError: it has a value of a dropped parameter that this version no longer means.
-    """
-    for name, constant in DROPPED.items():
+    for name, constant in dropped.items():
         if values.get(name, constant) != constant:
             raise InputError(f"{name} = {values[name]!r} is refused: of an earlier version this has {constant!r} only.")
-    kept = {name: value for name, value in values.items() if name not in DROPPED}
-    return {**{name: field.json_schema_extra["constant"] for name, field in fields(run_type).items()}, **kept}  # type: ignore[index]
+    kept = {name: value for name, value in values.items() if name not in dropped}
+    return validated(schema, {**{name: constant_of(field) for name, field in schema.model_fields.items()}, **kept})
 
 
-def _numbers(name: str, text: str) -> str:
-    """Write a set of epochs in one way: sorted, each once."""
-    try:
-        values = sorted({int(part) for part in text.split("+") if part.strip()})
-        if values and values[0] < 0:
-            raise ValueError
-    except ValueError:
-        raise InputError(
-            f"{name} = {text!r} is refused: allowed are whole numbers joined by +, as in 150+180."
-        ) from None
-    return "+".join(map(str, values))
+def at_constants(config: C, idle: Iterable[str], **changed: Any) -> C:
+    """Return a config with parameters that have no effect set back, and others changed."""
+    schema = type(config)
+    back = {name: schema.model_fields[name].default for name in idle}
+    return config.model_copy(update={**changed, **back})
 
 
-def _normalised(config: Config) -> Config:
-    """Set parameters without effect back to the schema's constants."""
-    if isinstance(config, SyntheticConfig):
-        return config.model_copy(update=sets.normalised(config))
-    idle: set[str] = set()
-    changed: dict[str, Any] = {}
-    if config.dataset.startswith("digits") or (config.dataset.startswith("cifar") and config.image_size == FULL_SIZE):
-        idle.add("image_size")
-    if isinstance(config, TrainingConfig):
-        changed["lr_decay_epochs"] = _numbers("lr_decay_epochs", config.lr_decay_epochs or "")
-        changed["omit_classes"] = "+".join(sorted({p.strip() for p in config.omit_classes.split("+") if p.strip()}))
-        if config.optimizer is Optimizer.ADAM:
-            idle.add("momentum")
-        if config.schedule is not Schedule.STEPS:
-            idle |= {"lr_decay_epochs", "lr_decay_rate"}
-        elif not changed["lr_decay_epochs"]:
-            idle.add("lr_decay_rate")
-        if config.fraction == 1 and not changed["omit_classes"]:
-            idle.add("match")
-        if config.augmentation is Augmentation.NONE or config.augmentation_seed == config.seed:
-            idle.add("augmentation_seed")
-    if isinstance(config, TeacherConfig):
-        idle |= kinds.idle(config.kind, config.family, config.link is Link.MC)
-        given = [n for n in ("parent", "members") if n in idle and getattr(config, n) is not None]
-        if given:
-            raise InputError(f"{given[0]} = {getattr(config, given[0])!r} is refused: kind {config.kind} has none.")
-        if config.members is not None:
-            idle.add("ensemble_size")
-    if isinstance(config, StudentConfig):
-        if config.teacher == "one_hot":
-            idle |= {"kd_weight"}
-        if config.teacher == "one_hot" or config.kd_weight == 0:
-            idle |= {"temperature", "student_temperature", "samples"}
-            if config.teacher == "one_hot" or config.framework in (Framework.KD, Framework.DKD):
-                idle |= {"framework", "framework_weight"}
-        if config.framework is Framework.KD:
-            idle.add("framework_weight")
-        if config.teacher == "exact_bcp":
-            idle.add("samples")
-        if config.teacher in ("one_hot", "exact_bcp") or config.teacher_seed == config.seed:
-            idle.add("teacher_seed")
-        if not config.teacher.startswith("weights:"):
-            idle.add("teacher_architecture")
-    if isinstance(config, MeasureConfig) and not (config.parent or "").startswith("weights:"):
-        idle.add("architecture")
-    constants = {name: type(config).model_fields[name].default for name in idle}
-    return config.model_copy(update={**changed, **constants})
+def effective(config: Config, silent: Iterable[str] = ()) -> dict[str, Any]:
+    """Return what enters a run's name: the hashed values that differ from their constants, references left out.
 
-
-def effective(config: Config) -> dict[str, Any]:
-    """Return what enters a run's name: the hashed values that differ from the schema's constants.
-
-    References to other runs and the dataset's name are left out: a run's identity holds the parents' names and
-    the dataset's fingerprint in their place.
+    Args:
+        silent: parameters that say nothing of this run, for others of its identity do.
     """
-    references = {
-        "teacher",
-        "teacher_seed",
-        "teacher_architecture",
-        "parent",
-        "members",
-        "dataset",
-        "image_size",
-    }
-    if isinstance(config, TeacherConfig) and config.kind in kinds.DERIVED:  # its parents' names say how they trained
-        references |= set(TrainingConfig.model_fields) - set(Config.model_fields)
-    if isinstance(config, TeacherConfig) and config.kind is TeacherKind.ENSEMBLE:
-        references.add("ensemble_size")
-    values = config.model_dump(mode="json")
-    out = {}
+    values, left_out, out = config.model_dump(mode="json"), set(silent), {}
     for name, field in type(config).model_fields.items():
-        extra: dict[str, Any] = field.json_schema_extra  # type: ignore[assignment]
-        silent = (field.default, extra["constant"])
-        if extra["hashed"] and name not in references and getattr(config, name) not in silent:
+        extra: Any = field.json_schema_extra
+        same = getattr(config, name) in (field.default, extra["constant"])
+        if extra["hashed"] and not extra["reference"] and not same and name not in left_out:
             out[name] = values[name]
     return out

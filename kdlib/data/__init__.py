@@ -1,31 +1,20 @@
-"""Named datasets: images, labels and, where they are known, Bayes class probabilities."""
+"""Named datasets: images, labels and, where they are known, Bayes class probabilities; their views and subsets.
+
+May import `base`. A family of datasets is a folder: what it says of itself needs no torch, its images do.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdlib.base import paths
-from kdlib.base.errors import InputError
-from kdlib.data import cifar, digits, folder, humans, tree
-from kdlib.data.dataset import BCPSource, Dataset, Split
-from kdlib.data.subsets import named_once, resolve_classes, subset
+from kdlib.data.families import family_of
 
-__all__ = [
-    "BCPSource",
-    "Dataset",
-    "Split",
-    "canonical",
-    "classes_of",
-    "fingerprint",
-    "load",
-    "named_once",
-    "resolve_classes",
-    "subset",
-]
+if TYPE_CHECKING:
+    from kdlib.data.dataset import Dataset
 
-ALLOWED = "digits, digits:<size>, digits:<size>@<noise sd>, cifar10, cifar100, cifar10h, folder:<path>"
-SIDES = {"digits": (digits.SIDE,), **dict.fromkeys(("cifar10", "cifar100", "cifar10h"), cifar.SIDES)}
-"""The pixels a side that each kind of dataset may have, the first by default."""
+__all__ = ["canonical", "classes_of", "family_of", "fingerprint", "load"]
 
 
 def load(name: str, root: str | Path | None = None, image_size: int | None = None) -> Dataset:
@@ -36,16 +25,9 @@ def load(name: str, root: str | Path | None = None, image_size: int | None = Non
 
     Raises: InputError for an unknown name, another image size than the dataset's, or data that is absent or unusable.
     """
-    kind, place = _kind(name, image_size), paths.data_root(root)
-    side = image_size or cifar.SIDES[0]
-    if kind == "digits":
-        return digits.load(name)
-    if kind == "folder":
-        return folder.load(name, image_size)
-    if kind == "cifar10h":
-        return humans.load(place, side)
-    dataset = cifar.load(name, place, side)
-    return humans.with_humans(dataset, place) if kind == "cifar10" else dataset
+    family = family_of(name)
+    family.allows(name, image_size)
+    return family.load(name, paths.data_root(root), image_size)
 
 
 def fingerprint(name: str, root: str | Path | None = None, image_size: int | None = None) -> str:
@@ -53,13 +35,9 @@ def fingerprint(name: str, root: str | Path | None = None, image_size: int | Non
 
     Raises: InputError as `load`.
     """
-    kind = _kind(name, image_size)
-    if kind == "digits":
-        return digits.fingerprint(name)
-    if kind == "folder":
-        return folder.fingerprint(name, image_size)
-    side = image_size or cifar.SIDES[0]
-    return humans.fingerprint(paths.data_root(root), side) if kind == "cifar10h" else cifar.fingerprint(name, side)
+    family = family_of(name)
+    family.allows(name, image_size)
+    return family.fingerprint(name, paths.data_root(root), image_size)
 
 
 def classes_of(name: str) -> tuple[str, ...]:
@@ -67,10 +45,7 @@ def classes_of(name: str) -> tuple[str, ...]:
 
     Raises: InputError as `load`.
     """
-    kind = _kind(name, None)
-    if kind == "digits":
-        return digits.CLASSES
-    return tree.scan(name).classes if kind == "folder" else cifar.CIFAR[name.removesuffix("h")].classes
+    return family_of(name).classes(name)
 
 
 def canonical(name: str) -> str:
@@ -78,14 +53,4 @@ def canonical(name: str) -> str:
 
     Raises: InputError for an unknown name.
     """
-    return digits.canonical(name) if _kind(name, None) == "digits" else name
-
-
-def _kind(name: str, image_size: int | None) -> str:
-    kind, _, rest = name.partition(":")
-    if kind not in {*SIDES, "folder"} or (rest and kind not in ("digits", "folder")):
-        raise InputError(f"dataset is {name!r}, but it must be one of {ALLOWED}.")
-    if kind != "folder" and image_size not in (None, *SIDES[kind]):
-        allowed = " or ".join(map(str, SIDES[kind]))
-        raise InputError(f"image_size is {image_size}, but the images of {name} have {allowed} pixels a side.")
-    return kind
+    return family_of(name).canonical(name)

@@ -21,7 +21,8 @@ import torch
 
 from kdlib.base import paths
 from kdlib.base.errors import InputError
-from kdlib.data.dataset import BCPSource, Dataset, Split
+from kdlib.data.dataset import Dataset, Split
+from kdlib.data.options import BCPSource
 
 PIXELS, LABELS, META = "pixels.u8", "labels.npy", "meta.json"
 

@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
 
-
-class BCPSource(StrEnum):
-    """Say where a dataset's Bayes class probabilities come from."""
-
-    EXACT = "exact"  # Bayes' rule on the distribution that the images are drawn from
-    HUMAN = "human"  # the shares of many people's answers
-    NONE = "none"  # not known
+from kdlib.data.options import BCPSource
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,31 +1,41 @@
-"""Every architecture by name: `build(name, classes, channels, image_size)` gives a `Network`."""
+"""Every architecture by name: `build(name, classes, channels, image_size)` gives a `Network`. (No torch to name them.)
+
+May import `base`. A family of architectures is a file; its names stand here, so that configs are checked without it.
+"""
 
 from __future__ import annotations
 
-import functools
-
-import torch
-from torch import nn
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from kdlib.base.errors import InputError
-from kdlib.models import mobile, resnet_cifar, shuffle_v1, shuffle_v2, tiny, torchvision_nets, vgg, wide_resnet
-from kdlib.models.network import Architecture, Network, flops, initialise
 
-__all__ = ["NAMES", "Network", "build", "flops", "has_batch_norm"]
+if TYPE_CHECKING:
+    from kdlib.models.network import Network
 
-_ARCHITECTURES: dict[str, Architecture] = {
-    **tiny.ARCHITECTURES,
-    **resnet_cifar.ARCHITECTURES,
-    **wide_resnet.ARCHITECTURES,
-    **vgg.ARCHITECTURES,
-    **torchvision_nets.ARCHITECTURES,
-    **mobile.ARCHITECTURES,
-    **shuffle_v1.ARCHITECTURES,
-    **shuffle_v2.ARCHITECTURES,
-}
+__all__ = ["FILES", "NAMES", "build", "has_batch_norm"]
 
-NAMES: tuple[str, ...] = tuple(_ARCHITECTURES)
+FILES: dict[str, tuple[str, ...]] = {
+    "tiny": ("cnn4", "cnn8", "cnn16", "cnn32"),
+    "resnet_cifar": (
+        "resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet8x4", "resnet32x4",
+    ),
+    "wide_resnet": ("wrn_16_1", "wrn_16_2", "wrn_40_1", "wrn_40_2"),
+    "vgg": (
+        "vgg8", "vgg8_bn", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+        "vgg_c8", "vgg_c13",
+    ),
+    "torchvision_nets": ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+    "mobile": ("mobilenetv2",),
+    "shuffle_v1": ("shufflenetv1",),
+    "shuffle_v2": ("shufflenetv2",),
+}  # fmt: skip
+"""Names by the file that makes them, in its `ARCHITECTURES`."""
+
+NAMES: tuple[str, ...] = tuple(name for names in FILES.values() for name in names)
 """Every architecture that `build` knows."""
+
+WITHOUT_BATCH_NORM = ("vgg11", "vgg13", "vgg16", "vgg19")
 
 
 def build(name: str, classes: int, channels: int, image_size: int = 32) -> Network:
@@ -36,13 +46,16 @@ def build(name: str, classes: int, channels: int, image_size: int = 32) -> Netwo
 
     Raises: InputError for an unknown name, less than two classes, no channel or an image too small.
     """
-    if name not in _ARCHITECTURES:
+    from kdlib.models.network import Network, initialise
+
+    if name not in NAMES:
         raise InputError(f"architecture {name!r} is not known: it must be one of {', '.join(NAMES)}.")
     if classes < 2:
         raise InputError(f"classes {classes} is too few for {name}: it must be at least 2.")
     if channels < 1:
         raise InputError(f"channels {channels} is too few for {name}: it must be at least 1.")
-    architecture = _ARCHITECTURES[name]
+    file = next(file for file, names in FILES.items() if name in names)
+    architecture = import_module(f"kdlib.models.{file}").ARCHITECTURES[name]
     if image_size < architecture.smallest:
         raise InputError(
             f"image_size {image_size} is too small for architecture {name}: it must be at least "
@@ -54,9 +67,6 @@ def build(name: str, classes: int, channels: int, image_size: int = 32) -> Netwo
     return network
 
 
-@functools.cache
 def has_batch_norm(name: str) -> bool:
     """Say whether an architecture that `build` knows normalises by batch statistics."""
-    with torch.device("meta"):  # shapes alone
-        network = build(name, 2, 1, _ARCHITECTURES[name].smallest)
-    return any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    return name not in WITHOUT_BATCH_NORM

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from kdlib.report.bcp_errors import PARTS
+from kdlib.measures.bcp_errors import PARTS
 from kdlib.report.claims import ALPHA, CLAIMS, MINIMUM_PAIRS, Effect, bootstrap, judge, paired
 from kdlib.report.claims.choice import against_control, entering
 from kdlib.report.claims.inference import gains, holm

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from kdlib import data
 from kdlib.report.bcp_tables import baseline_of
 from kdlib.report.claims import CLAIMS, Verdict, judge
 from kdlib.report.claims.choice import entering
@@ -101,11 +102,9 @@ def shown(done: Sequence[Run]) -> HTML | None:
 
 def classes_of(rows: pd.DataFrame) -> list[str]:
     """Return the names of the classes, of a finished run if there is one, else from the dataset."""
-    from kdlib.runs.execute import dataset_of
-
     for _, row in rows[rows["source"] == "run"].iterrows():
         return list(Run(str(row["run"])).record["classes"])
-    return list(dataset_of(str(rows["dataset"].iloc[0]), None, None).classes)
+    return list(data.classes_of(str(rows["dataset"].iloc[0])))
 
 
 def differences(rows: pd.DataFrame, baseline: str) -> HTML:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.base.config import Config, StudentConfig, TeacherConfig
+from kdlib.base.config import Config
 from kdlib.report.claims.choice import FREE
 from kdlib.report.words import table_shown
+from kdlib.students.config import StudentConfig
+from kdlib.teachers.kind import TeacherConfig
 
 if TYPE_CHECKING:
     from IPython.display import HTML

@@ -9,47 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from kdlib.base.errors import InputError
-from kdlib.report.bcp_errors import tempered
+from kdlib.measures.cmi import ARRAYS, GRID
 from kdlib.report.claims import CLAIMS, Effect, Judgement, judge, paired
+from kdlib.runs.recipes import recipe_of, recorded
 from kdlib.store.runs import Run
 from kdlib.study import records
 
-GRID = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0)
-"""Temperatures at which the CMI is computed."""
 KINDS = ("deterministic", "mcmi")
 """Kinds of teacher of which the sweep is kept and shown: one network each."""
 PLAIN = "deterministic"
 """The label of the teacher that claim C13 is about."""
 CLAIM = next(claim for claim in CLAIMS if claim.id == "C13")
-ARRAYS = ("temperature", "val_cmi", "test_cmi")
 COLUMNS = ["run", *ARRAYS]
 LEAST = 3
 """Temperatures that make a sweep: two are a comparison, which the page on distillation shows."""
-
-
-def cmi(log_probs: ArrayLike, labels: ArrayLike) -> float:
-    """Return I(X; Ŷ | Y) in nats: the mean of KL(p(·|x) ‖ Q_y), Q_y the mean of p(·|x) over the images of class y.
-
-    Args:
-        log_probs: `(n, classes)` normalised log-probabilities.
-        labels: `(n,)` integers.
-
-    Source: Ye et al., ICLR 2024.
-    """
-    log_p, y = np.asarray(log_probs, np.float64), np.asarray(labels)
-    p = np.exp(log_p)
-    total = 0.0
-    for label in np.unique(y):
-        own = p[y == label]
-        centre = own.mean(axis=0)
-        given = (own * np.where(own > 0, log_p[y == label], 0)).sum()
-        total += given - len(own) * (centre[centre > 0] * np.log(centre[centre > 0])).sum()
-    return total / len(y)
 
 
 def sweep(teachers: pd.DataFrame) -> pd.DataFrame:
@@ -66,31 +41,10 @@ def sweep(teachers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_run(row: pd.Series) -> pd.DataFrame | None:  # type: ignore[type-arg]
-    from kdlib.runs.execute import dataset_of
-
-    given = [None if pd.isna(row.get(name)) else row.get(name) for name in ("data_root", "image_size")]
-    try:
-        dataset = dataset_of(str(row["dataset"]), given[0], None if given[1] is None else int(given[1]))
-    except InputError:  # the images are not here
-        return None
-    kept = {split: values.double().numpy() for split, values in Run(str(row["run"])).predictions().items()}
-    labels = {"val": dataset.val.labels.numpy(), "test": dataset.test.labels.numpy()}
-    rows = [
-        {"run": row["run"], "temperature": t}
-        | {f"{split}_cmi": cmi(tempered(kept[split], t), labels[split]) for split in ("val", "test")}
-        for t in GRID
-    ]
-    return pd.DataFrame(rows)
-
-
-def arrays_of_run(row: pd.Series) -> records.Arrays:  # type: ignore[type-arg]
-    """Return the sweep of a run of the store as the arrays `ARRAYS` of its record, for records keep no predictions.
-
-    Args:
-        row: of the table of runs. Without its images here there are no arrays.
-    """
-    found = _of_run(row)
-    return {} if found is None else {name: found[name].to_numpy(np.float64) for name in ARRAYS}
+    run = Run(str(row["run"]))
+    config = recorded(str(row["run_type"]), run.record["config"])
+    found = recipe_of(config).arrays(run, config, first_seed=False)
+    return pd.DataFrame({"run": run.name, **found}) if found else None
 
 
 def _recorded(run: str) -> pd.DataFrame | None:

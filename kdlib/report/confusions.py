@@ -8,16 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from kdlib.base.errors import InputError
+from kdlib.measures.confusion import ARRAY, Counts
+from kdlib.runs.recipes import recipe_of, recorded
 from kdlib.store.runs import Run
 from kdlib.study import records
-
-ARRAY = "confusion"
-"""In a run's record: `(classes, classes)` int32."""
-
-Counts = NDArray[np.int32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,19 +26,6 @@ class Confusion:
     def place(self, name: str) -> int:
         """Return the row of a class, given as `omit_classes` gives it: by its name or its number."""
         return self.classes.index(name) if name in self.classes else int(name)
-
-
-def count(log_probs: ArrayLike, labels: ArrayLike) -> Counts:
-    """Return how many images of each class (rows) are given each class (columns): `(classes, classes)` int32.
-
-    Args:
-        log_probs: `(n, classes)`.
-        labels: `(n,)` integers.
-    """
-    answers = np.asarray(log_probs)
-    size = answers.shape[1]
-    cells = np.asarray(labels, np.int64) * size + answers.argmax(axis=1)
-    return np.bincount(cells, minlength=size**2).reshape(size, size).astype(np.int32)
 
 
 def mean_shares(found: Sequence[Confusion]) -> NDArray[np.float64]:
@@ -65,23 +48,8 @@ def counts_of(row: pd.Series[Any]) -> Confusion | None:
     return Confusion(counts, classes) if counts is not None and counts.shape == 2 * (len(classes),) else None
 
 
-def arrays_of_run(row: pd.Series[Any]) -> records.Arrays:
-    """Return the counts of a run of the store as the array `ARRAY` of its record; none without its images here.
-
-    Args:
-        row: of the table of runs.
-    """
-    found = _of_run(row)
-    return {} if found is None else {ARRAY: found.counts}
-
-
 def _of_run(row: pd.Series[Any]) -> Confusion | None:
-    from kdlib.runs.execute import dataset_of
-
-    root, size = (None if pd.isna(row.get(name)) else row.get(name) for name in ("data_root", "image_size"))
-    try:
-        dataset = dataset_of(str(row["dataset"]), root, None if size is None else int(size))
-    except InputError:  # the images are not here, so the labels are not
-        return None
-    answers = Run(str(row["run"])).predictions()["test"].numpy()
-    return Confusion(count(answers, dataset.test.labels.numpy()), tuple(dataset.classes))
+    run = Run(str(row["run"]))
+    config = recorded(str(row["run_type"]), run.record["config"])
+    counts = recipe_of(config).arrays(run, config, first_seed=False).get(ARRAY)
+    return None if counts is None else Confusion(counts.astype(np.int32), tuple(run.record["classes"]))

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.base.config import Config, TrainingConfig
+from kdlib.base.config import Config
 from kdlib.report.claims import CLAIMS, Effect, Judgement, choice, judge, overall, paired
 from kdlib.report.claims.choice import CONTROL, against_control, chosen, texts
 from kdlib.report.plots import interval_dots
 from kdlib.report.plots.style import name_of
 from kdlib.report.sections import FRAMEWORKS, OWN, Section, not_yet, with_interval
 from kdlib.report.words import DUE, markdown, p_value, points, table_of
+from kdlib.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown

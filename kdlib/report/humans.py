@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from kdlib.base.config import Config, TrainingConfig
+from kdlib.base.config import Config
 from kdlib.report.claims import Effect, choice
 from kdlib.report.plots.humans import AXIS, called
 from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.sections import Section, named, with_interval
 from kdlib.report.words import markdown, table_of
+from kdlib.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from kdlib.report.bcp_errors import PARTS
+from kdlib.measures.bcp_errors import PARTS
 from kdlib.report.truths import answers_of, parts_of, truth_of
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
-from kdlib.report.bcp_errors import PARTS, best_temperature, divergence, error_parts, tempered
+from kdlib.measures.bcp_errors import PARTS, best_temperature, divergence, error_parts, tempered
 from kdlib.store.runs import Run
 
 if TYPE_CHECKING:
-    from kdlib.data import Dataset
+    from kdlib.data.dataset import Dataset
 
 Floats = NDArray[np.float64]
 Answers = dict[tuple[str, int], dict[str, Floats]]

@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.base.config import Config, TrainingConfig
+from kdlib.base.config import Config
 from kdlib.report.claims import CLAIMS, Effect, choice, judge, mean_interval
 from kdlib.report.confusions import Confusion, counts_of, mean_shares
 from kdlib.report.plots.style import name_of
 from kdlib.report.plots.zeroshot import confusion_grid, omitted_rows
 from kdlib.report.sections import Section, not_yet
 from kdlib.report.words import DUE, markdown, points, table_of
+from kdlib.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown

@@ -1,87 +1,97 @@
-"""One function from a config to a finished run, with whatever parents it needs."""
+"""One function from a plan to a finished run, with whatever parents it needs."""
 
 from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from kdlib import data, models, teachers
-from kdlib.base import kinds
-from kdlib.base.config import (
-    Config,
-    EigencamConfig,
-    MeasureConfig,
-    RunType,
-    StudentConfig,
-    SyntheticConfig,
-    TeacherConfig,
-    TrainingConfig,
-    resolve,
-)
+from kdlib import data
+from kdlib.base.config import Config
 from kdlib.base.errors import InputError
-from kdlib.runs.plans import Plan, plan
+from kdlib.data.dataset import Dataset
+from kdlib.runs.networks import check_weights, teacher_of
+from kdlib.runs.plans import Plan, Planner
+from kdlib.runs.recipes import recipe_of, resolve
 from kdlib.store import runs
 from kdlib.store.runs import Run
-from kdlib.students import distill, frameworks
-from kdlib.teachers.contract import Teacher, check_numbers
-from kdlib.training.hardware import Hardware
 from kdlib.training.hardware import resolve as resolve_hardware
-from kdlib.training.schedule import plan_steps
 
 NO_IMAGE = (1, 1, 1)
 """The shape that stands for points, which are no images."""
 
 
 @functools.lru_cache(maxsize=4)
-def dataset_of(name: str, root: str | None, image_size: int | None) -> data.Dataset:
-    """Load a dataset once a process."""
+def _loaded(name: str, root: str | None, image_size: int | None, fingerprint: str) -> Dataset:
+    """Load a dataset once a process; one whose content has changed since is another."""
     return data.load(name, root, image_size)
 
 
-def dataset(config: Config) -> data.Dataset:
+def dataset_of(planned: Plan) -> Dataset | None:
+    """Return the dataset of a plan; a synthetic experiment has none and draws its points itself."""
+    config = planned.config
+    if not recipe_of(config).images:
+        return None
+    key = (config.dataset, config.data_root, config.image_size)
+    return _loaded(*key, planned.record.get("fingerprint") or data.fingerprint(*key))
+
+
+def dataset(config: Config) -> Dataset:
     """Return the dataset of a config."""
-    return dataset_of(config.dataset, config.data_root, config.image_size)
+    key = (config.dataset, config.data_root, config.image_size)
+    return _loaded(*key, data.fingerprint(*key))
 
 
-def execute(config: Config) -> Run:
+def labels_here(config: Config) -> Mapping[str, NDArray[np.int64]] | None:
+    """Return the labels of validation and test images by split; none where the images are not here."""
+    try:
+        images = dataset(config)
+    except InputError:
+        return None
+    return {"val": images.val.labels.numpy(), "test": images.test.labels.numpy()}
+
+
+def execute(config: Config | Plan) -> Run:
     """Return the finished run of a config: found in the store, else resumed, else made, its parents first.
 
     Raises:
         InputError: something in the config is refused, before any work.
         RunLocked: another process is making this run.
     """
-    return _ensure(plan(config), config.retrain)
+    planned = config if isinstance(config, Plan) else Planner().plan(config)
+    return _ensure(planned, planned.config.retrain)
 
 
-def check(configs: Sequence[Config]) -> list[Config]:
-    """Return the configs as they are, unless one of them cannot be run: said before the first of them runs.
+def check(configs: Sequence[Config]) -> list[Plan]:
+    """Return the plans of configs, unless one of them cannot be run: said before the first of them runs.
 
     Raises:
         InputError: something in a config is refused.
     """
-    for planned in map(plan, configs):
+    planner = Planner()
+    plans = [planner.plan(config) for config in configs]
+    for planned in plans:
         if not planned.run.finished or planned.config.retrain:
-            _check(planned, _dataset_of(planned))
-    return list(configs)
+            _check(planned, dataset_of(planned))
+    return plans
 
 
-def make(configs: Iterable[Config]) -> list[Run]:
-    """Return the finished runs of configs in order; a teacher with other `eval_samples` brings its measurement along.
+def make(plans: Iterable[Plan]) -> list[Run]:
+    """Return the finished runs of plans in order, each with what whoever asks for it wants too.
 
     Raises:
         InputError, RunLocked: as `execute`.
     """
     done = []
-    for config in configs:
-        done.append(execute(config))
-        samples = config.eval_samples
-        if isinstance(config, TeacherConfig) and config.kind in kinds.STOCHASTIC and samples is not None:
-            given = {name: getattr(config, name) for name in Config.model_fields}
-            done.append(execute(resolve(RunType.MEASURE, {**given, "parent": done[-1].name, "retrain": False})))
+    for planned in plans:
+        done.append(execute(planned))
+        more = recipe_of(planned.config).also(planned)
+        if more is not None:
+            done.append(execute(resolve(*more)))
     return list(dict.fromkeys(done))
 
 
@@ -90,11 +100,11 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
     if run.finished and not retrain:
         return run
     runs.writable_store()
-    chosen = _dataset_of(planned)
+    chosen = dataset_of(planned)
     _check(planned, chosen)
-    parents = {role: parent for role, parent in planned.parents.items() if parent.record["run_type"] != "weights"}
-    for parent in parents.values():
-        _ensure(parent)
+    for parent in planned.parents.values():
+        if parent.file is None:
+            _ensure(parent)
     with runs.locked(run):
         if run.finished and not retrain:
             return run
@@ -107,49 +117,11 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
             about = {"dataset": chosen.name, "classes": list(chosen.classes), "shape": list(chosen.shape)}
         hardware = runs.start(run, {**planned.record, **about}, planned.config, chosen.shape if chosen else NO_IMAGE)
         with hardware.computing():
-            _make(planned, chosen, run, hardware)
+            recipe_of(planned.config).make(planned, chosen, run, hardware)
     return run
 
 
-def _dataset_of(planned: Plan) -> data.Dataset | None:
-    """Return the dataset of a plan; a synthetic experiment has none and draws its points itself."""
-    return None if isinstance(planned.config, SyntheticConfig) else dataset(planned.config)
-
-
-def _make(planned: Plan, chosen: data.Dataset | None, run: Run, hardware: Hardware) -> None:
-    config = planned.config
-    parent = planned.parents.get("teacher")
-    if isinstance(config, SyntheticConfig):
-        from kdlib.experiments.synthetic import experiment
-
-        experiment.fit(config, run, hardware)
-        return
-    assert chosen is not None
-    if isinstance(config, TeacherConfig):
-        teachers.fit(config, chosen, run, hardware, [parent.run for parent in planned.parents.values()])
-    elif isinstance(config, EigencamConfig):
-        from kdlib.experiments.eigencam import run as eigencam
-
-        assert parent is not None
-        eigencam.fit(config, teacher_of(parent, chosen, hardware), chosen, run)
-    elif isinstance(config, MeasureConfig):
-        assert parent is not None
-        teachers.remeasure(config, teacher_of(parent, chosen, hardware), chosen, run)
-    elif isinstance(config, StudentConfig):
-        teacher = teacher_of(parent, chosen, hardware) if parent is not None else None
-        keeps = parent.run if parent is not None and parent.run.finished else None
-        distill.fit(config, chosen, run, hardware, teacher, keeps)
-
-
-def teacher_of(parent: Plan, chosen: data.Dataset, hardware: Hardware) -> Teacher:
-    """Load the teacher that a plan names: a run of the store or a file of weights."""
-    if parent.record["run_type"] == "weights":
-        assert isinstance(parent.config, TeacherConfig)
-        return teachers.load_weights(parent.record["file"], parent.config, chosen, hardware)
-    return teachers.load(parent.run, hardware)
-
-
-def _check(planned: Plan, chosen: data.Dataset | None) -> None:
+def _check(planned: Plan, chosen: Dataset | None) -> None:
     """Refuse what only the dataset and this machine can tell, before anything is made.
 
     Raises:
@@ -161,90 +133,34 @@ def _check(planned: Plan, chosen: data.Dataset | None) -> None:
     hardware = resolve_hardware(config, chosen.shape if chosen else NO_IMAGE)
     if chosen is None:
         return
-    if isinstance(config, TrainingConfig):
-        plan_steps(config, chosen)
-        with torch.device("meta"):  # shapes alone
-            network = models.build(str(config.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1])
-            if isinstance(config, TeacherConfig):
-                teachers.check(config, network)
-    if isinstance(config, EigencamConfig):
-        with torch.device("meta"):
-            network = models.build(str(config.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1])
-        if config.stage > len(network.blocks):
-            raise InputError(
-                f"stage = {config.stage} is refused: {config.architecture} has {len(network.blocks)} stages."
-            )
+    recipe_of(config).check_here(planned, chosen)
     for role, parent in planned.parents.items():
-        if parent.record["run_type"] == "weights":
+        if parent.file is not None:
             teacher_of(parent, chosen, hardware)
-        if (parent.config.dataset, parent.config.image_size) == (config.dataset, config.image_size):
-            continue
-        theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}
-        if not theirs:
-            other = dataset(parent.config)
-            theirs = {"classes": list(other.classes), "shape": list(other.shape)}
-        if theirs["classes"] != list(chosen.classes):
-            raise InputError(
-                f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose classes are "
-                f"not those of {config.dataset}."
-            )
-        if theirs["shape"] != list(chosen.shape):
-            raise InputError(
-                f"{role} = {parent.name!r} is refused: it was trained on images of shape {tuple(theirs['shape'])}, and "
-                f"these have shape {chosen.shape}."
-            )
+        if (parent.config.dataset, parent.config.image_size) != (config.dataset, config.image_size):
+            _check_images(role, parent, config, chosen)
     for parent in planned.parents.values():
-        if parent.record["run_type"] != "weights" and parent.run.finished:
-            _check_weights(parent.run, chosen)
-    if isinstance(config, StudentConfig) and config.framework not in frameworks.PROBABILITIES:
-        _check_framework(config, planned.parents.get("teacher"), chosen)
+        if parent.file is None and parent.run.finished:
+            check_weights(parent.run, chosen)
 
 
-def _check_weights(run: Run, chosen: data.Dataset) -> None:
-    """Refuse a finished teacher that keeps numbers which mean nothing, or is made of one that does.
+def _check_images(role: str, parent: Plan, config: Config, chosen: Dataset) -> None:
+    """Refuse a parent of another dataset whose classes or images' shape are not these.
 
     Raises:
-        InputError: it does; the sentence names the run.
+        InputError: they are not.
     """
-    record, weights = run.record, run.weights()
-    for name in record["parents"].values():
-        if Run(name).finished:
-            _check_weights(Run(name), chosen)
-    wanted = {name: tensor.dtype for name, tensor in weights.items()}
-    if record["config"].get("kind") in kinds.NETWORKS:
-        with torch.device("meta"):  # types alone
-            architecture = record["config"]["architecture"]
-            network = models.build(architecture, len(chosen.classes), chosen.channels, chosen.shape[-1])
-        wanted |= {name: tensor.dtype for name, tensor in network.state_dict().items() if name in weights}
-    check_numbers(wanted, weights, run.name)
-
-
-def _check_framework(config: StudentConfig, parent: Plan | None, chosen: data.Dataset) -> None:
-    """Refuse a framework that student and teacher cannot have.
-
-    Raises:
-        InputError: they cannot.
-    """
-    theirs = parent.config if parent is not None else None
-    assert theirs is None or isinstance(theirs, TeacherConfig)
-    with torch.device("meta"):  # shapes alone
-        student, teacher = (
-            models.build(str(of.architecture), len(chosen.classes), chosen.channels, chosen.shape[-1]) if of else None
-            for of in (config, theirs)
+    theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}
+    if not theirs:
+        other = dataset(parent.config)
+        theirs = {"classes": list(other.classes), "shape": list(other.shape)}
+    if theirs["classes"] != list(chosen.classes):
+        raise InputError(
+            f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose classes are "
+            f"not those of {config.dataset}."
         )
-    assert student is not None
-    frameworks.check(config, chosen.classes, student, theirs.kind if theirs else None, teacher)
-
-
-def networks_of(config: Config) -> tuple[Teacher, Teacher | None]:
-    """Return the finished student of a config and its teacher, `None` where labels or exact probabilities taught it.
-
-    A student is given as a `Teacher` too: `probs` for its class probabilities, `network` for the network itself.
-    """
-    planned = plan(config)
-    record = planned.run.record
-    assert isinstance(planned.config, TrainingConfig)
-    hardware = Hardware(**planned.run.provenance["hardware"])
-    student = teachers.restored(planned.config, record, planned.run.weights(), hardware, planned.name)
-    parent = planned.parents.get("teacher")
-    return student, teacher_of(parent, dataset(config), hardware) if parent is not None else None
+    if theirs["shape"] != list(chosen.shape):
+        raise InputError(
+            f"{role} = {parent.name!r} is refused: it was trained on images of shape {tuple(theirs['shape'])}, and "
+            f"these have shape {chosen.shape}."
+        )

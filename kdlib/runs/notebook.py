@@ -1,36 +1,36 @@
-"""What the notebooks call: their parameters checked before any work, and a table to look at."""
+"""What the run notebooks call: their parameters, checked before any work. (No torch before they are.)"""
 
 from __future__ import annotations
 
 import ast
 import builtins
 import itertools
+import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
-from kdlib.base import kinds
-from kdlib.base.config import MEASURE, Config, RunType, fields, unknown
+from kdlib.base.config import Config, unknown
 from kdlib.base.errors import InputError
-from kdlib.runs.sweeps import expand, values_of
+from kdlib.runs.recipes import of_notebook
+from kdlib.runs.sweeps import expand
 from kdlib.store.runs import Run
+from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from IPython.display import HTML, Markdown
+    from IPython.display import Markdown
+
+    from kdlib.runs.plans import Plan
 
 INJECTED = "# Parameters"
 """How the cell begins that papermill puts after the parameters cell."""
 
-COLUMNS = ("val_accuracy", "test_accuracy", "test_nll", "test_ece", "test_kl_to_bcp", "test_agreement",
-           "cam_entropy", "cam_area", "cam_variation", "cam_overlap", "cam_spread", "seconds")  # fmt: skip
 
-
-def parameters(run_type: RunType | str) -> list[str]:
-    """Return the names in the parameters cell of a run notebook."""
-    names = list(fields(run_type))
-    if run_type == RunType.TEACHER:
-        names += [name for name in fields(RunType.MEASURE) if name not in names]
-    return names
+def parameters(notebook: str) -> list[str]:
+    """Return the names in the parameters cell of a run notebook: those of every run type that it makes."""
+    return list(dict.fromkeys(name for recipe in of_notebook(notebook) for name in recipe.schema().model_fields))
 
 
 def given_names() -> tuple[list[str], list[str]]:
@@ -55,70 +55,75 @@ def given_names() -> tuple[list[str], list[str]]:
     return cells.get("parameters", []), cells.get("injected", [])
 
 
-def configs(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Config]:
+def configs(notebook: str, namespace: Mapping[str, Any]) -> list[Config]:
     """Return the configs that a run notebook's variables mean: one, or one for each element of a sweep.
 
     Args:
-        run_type: that of the notebook, such as `teacher`.
+        notebook: its name, such as `teacher`.
         namespace: the notebook's `globals()`.
 
     Raises:
         InputError: a value is refused, or a name that was given is no parameter.
     """
-    run_type = RunType(run_type)
-    known = parameters(run_type)
+    recipe, *others = of_notebook(notebook)
+    known = parameters(notebook)
     for name in itertools.chain(*given_names()):
         if name not in known:
-            raise InputError(unknown(name, run_type))
+            raise InputError(unknown(name, recipe.schema()))
     if "teacher" in known and namespace.get("teacher") is None:  # the last cell leaves it so after labels alone
         raise InputError("teacher = None is refused: the parameters cell, executed again, says what is allowed.")
     given = {name: _plain(namespace[name]) for name in known if namespace.get(name) is not None}
-    if run_type is RunType.TEACHER and given.get("kind") == MEASURE:
-        defaults = {name: field.default for name, field in fields(RunType.TEACHER).items()}
-        idle = [n for n in given if n not in fields(RunType.MEASURE) and n != "kind" and given[n] != defaults[n]]
+    other = next((one for one in others if given.get("kind") == one.name), None)
+    if other is not None:
+        usual = {name: field.default for name, field in recipe.schema().model_fields.items()}
+        theirs = other.schema().model_fields
+        idle = [name for name in given if name not in theirs and name != "kind" and given[name] != usual[name]]
         if idle:
             raise InputError(f"{idle[0]} = {given[idle[0]]!r} is refused: a measurement has no such parameter.")
-        run_type, given = RunType.MEASURE, {n: v for n, v in given.items() if n in fields(RunType.MEASURE)}
-    return expand(run_type, given)
+        recipe, given = other, {name: value for name, value in given.items() if name in theirs}
+    return expand(recipe.name, given)
 
 
-def validate(run_type: RunType | str, namespace: Mapping[str, Any]) -> list[Config]:
-    """Return `configs`, unless one of them cannot be run here.
+def validate(notebook: str, namespace: Mapping[str, Any]) -> list[Plan]:
+    """Return the plans of `configs`, unless one of them cannot be run here.
 
     Raises:
         InputError: what `configs` refuses, or what does not fit the dataset, the store or this machine.
     """
-    from kdlib.runs.execute import check
+    asked = configs(notebook, namespace)
+    from kdlib.runs.execute import check  # after them: it imports torch
 
-    return check(configs(run_type, namespace))
+    return check(asked)
 
 
-def samples_note(configs: Sequence[Config], samples: Any) -> Markdown | None:
+def samples_note(plans: Sequence[Plan], samples: Any) -> Markdown | None:
     """Say for which teachers of a sweep a number of samples above one was taken as one; nothing where it counts.
 
     Args:
-        configs: of students, as `validate` returns them.
+        plans: of students, as `validate` returns them.
         samples: what was given for the parameter, a number or several.
     """
-    from kdlib.runs.plans import plan
-
-    given = values_of(RunType.STUDENT, "samples", 1 if samples is None else samples)
+    given = samples if isinstance(samples, list | tuple) else str(1 if samples is None else samples).split(",")
     several = [int(value) for value in given if int(value) > 1]
     if not several:
         return None
-    each = {str(getattr(config, "teacher", "")): config for config in configs}  # every seed of a teacher is alike
-    asked = {name: config.model_copy(update={"samples": several[0]}) for name, config in each.items()}
-    names = [name for name, config in asked.items() if plan(config).config.samples == 1]  # type: ignore[attr-defined]
+    alone = [planned for planned in plans if not any(_stochastic(one) for one in planned.parents.values())]
+    names = list(dict.fromkeys(str(getattr(planned.config, "teacher", "")) for planned in alone))
     if not names:
         return None
     from IPython.display import Markdown
 
     numbers, teachers = ", ".join(map(str, several)), ", ".join(f"`{name}`" for name in names)
+    stochastic = ", ".join(kind.name for kind in KINDS.values() if kind.stochastic)
     said: Markdown = Markdown(  # type: ignore[no-untyped-call]
-        f"`samples` = {numbers} is taken as 1 for {teachers}: only a teacher that is stochastic "
-        f"({', '.join(kinds.STOCHASTIC)}) gives samples that differ."
+        f"`samples` = {numbers} is taken as 1 for {teachers}: only a teacher that is stochastic ({stochastic}) gives "
+        "samples that differ."
     )
     return said
+
+
+def _stochastic(teacher: Plan) -> bool:
+    return isinstance(teacher.config, TeacherConfig) and kind_of(teacher.config).stochastic
 
 
 def _plain(value: Any) -> Any:
@@ -128,34 +133,31 @@ def _plain(value: Any) -> Any:
     return f"weights:{value.name}" if value.name.endswith(".safetensors") else value.name
 
 
-def summary(done: Sequence[Run]) -> pd.DataFrame:
-    """Return a table of runs, one a row, with the settings in which they differ and their main metrics."""
-    from kdlib.study.rows import table
+def cell(notebook: str) -> str:
+    """Return the parameters cell of a run notebook, one typed and commented line a parameter."""
+    own, *others = of_notebook(notebook)
+    schemas = [one.schema().model_fields for one in (*others, own)]
+    fields = {name: field for schema in schemas for name, field in schema.items()}
+    names = dict.fromkeys((*own.first, *own.schema().model_fields, *parameters(notebook)))
+    lines = []
+    for name in names:
+        field = fields[name]
+        choices = "".join(f"; {one.name}: {one.meaning_as_kind}" for one in others) if name == "kind" else ""
+        written = f"{name}: {_written(field.annotation)} = {_literal(field.default)}"
+        lines.append(f"{written}  # {field.description}{choices}")
+    return "\n".join(["from typing import Optional", "", *lines])
 
-    frame = table(only=[run.name for run in done]).set_index("run")
-    settings = [n for n in frame if any(n in fields(run_type) for run_type in RunType)]
-    differing = [name for name in settings if frame[name].astype(str).nunique() > 1]
-    return frame[[*differing, *(c for c in COLUMNS if c in frame and frame[c].notna().any())]]
+
+def _literal(value: Any) -> str:
+    plain = str(value) if isinstance(value, str) else value
+    return json.dumps(plain) if isinstance(plain, str) else repr(plain)
 
 
-def curves(done: Sequence[Run]) -> HTML | None:
-    """Return a figure of how runs trained, a line a group of seeds; nothing for runs that trained no network."""
-    from kdlib.report import plots
-    from kdlib.report.pages import caption
-    from kdlib.report.plots import style
-    from kdlib.report.sections import named
-    from kdlib.study.rows import histories, table
-
-    frame = table(only=[run.name for run in done])
-    history = histories(frame)
-    if history.empty:
-        return None
-    groups = named(frame.assign(teacher_label=frame["teacher"]))[["run", "group"]]
-    style.style()
-    # as HTML: only a figure of pyplot's own would be drawn by the kernel itself
-    return caption(
-        plots.training_curves(history.merge(groups, on="run"), "group"),
-        "training",
-        "Training loss of every step, validation NLL and accuracy of every epoch.",
-        "Three panels against training time: training loss, validation NLL, validation accuracy.",
-    )
+def _written(annotation: Any) -> str:
+    """Write a type as papermill's help can read it."""
+    if get_origin(annotation) is Annotated:
+        return _written(get_args(annotation)[0])
+    if get_origin(annotation) in (UnionType, Union):
+        (some,) = [part for part in get_args(annotation) if part is not type(None)]
+        return f"Optional[{_written(some)}]"
+    return "str" if issubclass(annotation, StrEnum) else str(annotation.__name__)

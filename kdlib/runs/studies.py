@@ -30,24 +30,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from kdlib.base import paths
-from kdlib.base.config import Config, RunType, StudentConfig, TeacherConfig, fields, with_whole_paths
+from kdlib.base.config import Config, RunType, with_whole_paths
 from kdlib.base.errors import InputError
+from kdlib.runs.recipe import Recipe
+from kdlib.runs.recipes import RECIPES, fields, recipe_of
 from kdlib.runs.sweeps import expand
+from kdlib.students.config import WEIGHTS
+from kdlib.teachers.kind import TeacherConfig
 
 Entries = dict[str, dict[str, Any]]
-SECTIONS = {
-    "teachers": RunType.TEACHER,
-    "students": RunType.STUDENT,
-    "measures": RunType.MEASURE,
-    "eigencams": RunType.EIGENCAM,
-    "synthetics": RunType.SYNTHETIC,
-}
-SUPERVISION = ("one_hot", "exact_bcp")
-"""Supervision without a trained teacher."""
-
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What names an entry: part of file names, of commands and of references to teachers."""
 
@@ -76,11 +70,10 @@ class _File(BaseModel):
     parameters: dict[str, Any] = {}
     reports: list[str] = []
     role: dict[str, Literal["main"]] = {}
-    teachers: Entries = {}
-    students: Entries = {}
-    measures: Entries = {}
-    eigencams: Entries = {}
-    synthetics: Entries = {}
+
+
+SECTIONS = {recipe.section: recipe for recipe in RECIPES.values()}
+File: type[_File] = create_model("File", __base__=_File, **{name: (Entries, {}) for name in SECTIONS})  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -127,15 +120,17 @@ class Study:
         """
         labels = {e.label: e for e in self.entries if e.run_type is RunType.TEACHER}
         if label not in labels:
-            allowed = ", ".join([*labels, *SUPERVISION])
+            allowed = ", ".join([*labels, *(one for recipe in RECIPES.values() for one in recipe.supervisions)])
             raise InputError(f"teacher = {label!r} is refused: allowed in study {self.name} are {allowed}.")
         found = [c for c in labels[label].configs() if c.seed == seed]
-        if len(found) != 1 or not isinstance(found[0], TeacherConfig):
+        if len(found) != 1:
             raise InputError(
                 f"teacher = {label!r} is refused for seed {seed}: study {self.name} has {len(found)} teachers of that "
                 "label and seed, and a student needs exactly one."
             )
-        return found[0]
+        (one,) = found
+        assert isinstance(one, TeacherConfig)
+        return one
 
 
 def names() -> list[str]:
@@ -158,7 +153,7 @@ def load(name: str) -> Study:
     if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
         raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
     try:
-        file = _File.model_validate(yaml.load(path.read_bytes(), _Loader) or {})
+        file = File.model_validate(yaml.load(path.read_bytes(), _Loader) or {})
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     except yaml.YAMLError as error:
@@ -168,8 +163,8 @@ def load(name: str) -> Study:
         place = ".".join(map(str, first["loc"]))
         raise InputError(f"{path.name}: {place} is refused: {first['msg'].lower()}.") from None
     entries = []
-    for section, run_type in SECTIONS.items():
-        known = fields(run_type)
+    for section, recipe in SECTIONS.items():
+        known = fields(recipe.name)
         for label, given in getattr(file, section).items():
             if not LABEL.fullmatch(label):
                 raise InputError(
@@ -177,8 +172,8 @@ def load(name: str) -> Study:
                     "-, the first a letter or digit."
                 )
             shared = {k: v for k, v in file.parameters.items() if k in known}
-            entries.append(Entry(run_type, label, _referring(with_whole_paths({**shared, **given}), run_type, path)))
-    everywhere = set().union(*(fields(run_type) for run_type in SECTIONS.values()))
+            entries.append(Entry(recipe.name, label, _referring(with_whole_paths({**shared, **given}), recipe, path)))
+    everywhere = set().union(*(fields(recipe.name) for recipe in SECTIONS.values()))
     for key in file.parameters:
         if key not in everywhere:
             raise InputError(f"{path.name}: parameters.{key} is no parameter of any run.")
@@ -190,14 +185,15 @@ def load(name: str) -> Study:
     return study
 
 
-def _referring(given: dict[str, Any], run_type: RunType, path: Path) -> dict[str, Any]:
+def _referring(given: dict[str, Any], recipe: Recipe, path: Path) -> dict[str, Any]:
     """Write a teacher's label as `<study>/<label>`, which stands for the same teacher outside the file too."""
-    key = "teacher" if run_type is RunType.STUDENT else "parent"
-    if given.get(key) is None:
+    key = recipe.refers_by
+    if key is None or given.get(key) is None:
         return given
     study = path.stem if path.parent == paths.STUDIES else str(path)
     labels = given[key] if isinstance(given[key], list) else [given[key]]
-    written = [v if v in SUPERVISION or str(v).startswith("weights:") else f"{study}/{v}" for v in labels]
+    apart = [label in recipe.supervisions or str(label).startswith(WEIGHTS) for label in labels]
+    written = [label if alone else f"{study}/{label}" for label, alone in zip(labels, apart, strict=True)]
     return {**given, key: written if len(written) > 1 else written[0]}
 
 
@@ -220,14 +216,9 @@ def _check(study: Study, path: Path) -> None:
     for entry in study.entries:
         try:
             for config in entry.configs():
-                reference = getattr(config, "teacher", getattr(config, "parent", None))
-                if reference is not None and "/" in reference and not reference.startswith("weights:"):
-                    study.teacher(reference.rpartition("/")[2], teacher_seed(config))
+                recipe = recipe_of(config)
+                reference = getattr(config, recipe.refers_by) if recipe.refers_by else None
+                if reference is not None and "/" in reference and not reference.startswith(WEIGHTS):
+                    study.teacher(reference.rpartition("/")[2], recipe.teacher_seed(config))
         except InputError as error:
             raise InputError(f"{path.name}: {entry.label}: {error}") from None
-
-
-def teacher_seed(config: Config) -> int:
-    """Return the seed of the teacher that a run refers to by label or kind."""
-    seed = config.teacher_seed if isinstance(config, StudentConfig) else None
-    return config.seed if seed is None else seed

@@ -15,13 +15,15 @@ from typing import Any, NamedTuple
 
 from kdlib.base.config import RunType
 from kdlib.base.errors import DamagedRun
-from kdlib.training.hardware import Hardware
+from kdlib.training.settings import Settings
 
 CONFIG, PROVENANCE, METRICS, HISTORY = "config.json", "provenance.json", "metrics.json", "history.parquet"
 FILES = (CONFIG, PROVENANCE, METRICS, HISTORY)
 MOST_BYTES = 2**24
 """A JSON file of a run has some kilobytes; a larger one is none, and is not read into memory."""
 MAGIC = b"PAR1"
+STEP = ("step", "epoch", "train_loss", "val_nll", "val_accuracy", "learning_rate")
+"""The columns of a history: a row a step, validation on the rows that end an epoch."""
 
 Written = tuple[tuple[int, int, int] | None, ...]
 
@@ -87,7 +89,7 @@ def _checked(folder: Path, written: Written) -> Small:
     if provenance is not None:
         _require(PROVENANCE, provenance, hardware=dict, sessions=list)
         try:
-            Hardware(**provenance["hardware"])
+            Settings(**provenance["hardware"])
         except TypeError:
             raise _Wrong(PROVENANCE, f"has no settings of hardware in {provenance['hardware']!r}") from None
         for session in provenance["sessions"]:

@@ -19,18 +19,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
 from kdlib.base import paths
 from kdlib.base.config import Config
 from kdlib.base.errors import DamagedRun, InputError, KdlibError, RunLocked
 from kdlib.base.files import write_atomically, write_json
-from kdlib.base.tensors import read_tensors, write_tensors
 from kdlib.store import folders
-from kdlib.training import hardware
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
+
+    from kdlib.training.hardware import Hardware
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,8 @@ class Run:
         return dict(content)
 
     def _tensors(self, file: str) -> dict[str, Tensor]:
+        from kdlib.base.tensors import read_tensors
+
         try:
             tensors, state = read_tensors(self.path / file, sealed=True)
         except InputError as error:
@@ -112,8 +113,6 @@ class Run:
         import pandas as pd
         from pyarrow import ArrowException
 
-        from kdlib.study.records import STEP
-
         file = self.path / folders.HISTORY
         if not file.is_file():
             return pd.DataFrame()
@@ -121,7 +120,7 @@ class Run:
             history = pd.read_parquet(file)
         except (OSError, ValueError, ArrowException) as error:
             raise DamagedRun(self.name, file.name, f"cannot be read ({' '.join(str(error).split())})") from None
-        lacks = [column for column in STEP if column not in history]
+        lacks = [column for column in folders.STEP if column not in history]
         if lacks:
             raise DamagedRun(self.name, file.name, f"has no column {lacks[0]!r}")
         return history
@@ -220,11 +219,13 @@ def locked(run: Run) -> Iterator[None]:
         os.close(descriptor)
 
 
-def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int, ...]) -> hardware.Hardware:
+def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int, ...]) -> Hardware:
     """Write a run's config and provenance, or take up those of the run that was interrupted.
 
     The hardware settings of the first start are used again, as long as this machine has the device.
     """
+    from kdlib.training import hardware
+
     wanted = hardware.resolve(config, shape)
     known = (run.path / folders.PROVENANCE).is_file() and (run.path / folders.CONFIG).is_file()
     provenance = run.provenance if known else {"sessions": []}
@@ -251,6 +252,8 @@ def finish(
     arrays: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Write a run's results, `metrics.json` last, and drop its checkpoints."""
+    from kdlib.base.tensors import write_tensors
+
     if weights is not None:
         write_tensors(run.path / "weights.safetensors", weights, run.name)
     if predictions is not None:

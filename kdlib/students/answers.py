@@ -21,14 +21,14 @@ import torch
 from torch import Tensor
 
 from kdlib.base import paths
-from kdlib.base.config import Augmentation
 from kdlib.base.errors import InputError
 from kdlib.base.files import write_json
 from kdlib.base.hashing import stream
 from kdlib.base.tensors import read_tensors, write_tensors
-from kdlib.data import Split
-from kdlib.data.augment import PAD, view
-from kdlib.data.dataset import to_float
+from kdlib.data.dataset import Split, to_float
+from kdlib.data.family import PAD
+from kdlib.data.options import Augmentation
+from kdlib.data.views import view
 from kdlib.teachers.contract import Teacher, combine, in_batches
 from kdlib.training.hardware import Hardware
 from kdlib.training.loop import Batch

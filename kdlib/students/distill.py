@@ -5,22 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib.base.config import Augmentation, Framework, StudentConfig
-from kdlib.data import Dataset, resolve_classes
-from kdlib.data.augment import pad_of
+from kdlib import data
+from kdlib.data.classes import resolve_classes
+from kdlib.data.dataset import Dataset
+from kdlib.data.options import Augmentation
 from kdlib.measures.metrics import fidelity, omission
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.store import runs
 from kdlib.store.runs import Run
-from kdlib.students import frameworks
 from kdlib.students.answers import Answers
-from kdlib.students.frameworks.decoupled import dkd_loss
-from kdlib.teachers import evaluate, log_probs
-from kdlib.teachers.contract import PARTS, Making, Teacher
+from kdlib.students.config import EXACT_BCP, ONE_HOT, StudentConfig
+from kdlib.students.frameworks import FRAMEWORKS
+from kdlib.students.frameworks.base import Auxiliary, Both
+from kdlib.students.frameworks.framework import Tempered
+from kdlib.students.loss import temper
+from kdlib.teachers.contract import PARTS, Teacher
+from kdlib.teachers.evaluation import evaluate, log_probs
+from kdlib.teachers.making import Making
 from kdlib.training import loop as training
 from kdlib.training.hardware import Hardware, seed_everything
 from kdlib.training.schedule import plan_steps
@@ -29,42 +33,13 @@ Supervision = Callable[[training.Batch], Tensor]
 """A batch to the class probabilities `(n, classes)` that a student learns from."""
 
 
-def kd_loss(
-    logits: Tensor, labels: Tensor, probs: Tensor, kd_weight: float, temperature: float, student_temperature: float
-) -> Tensor:
-    """Return the loss of knowledge distillation, a mean over the batch in nats.
-
-    L = (1 - α) CE(softmax(z), y) + α T S KL(q ‖ softmax(z / S)), with α = `kd_weight`, q the teacher's probabilities
-    at its temperature T and S the student's. T · S keeps the size of the gradient when both temperatures rise;
-    with T = S it is the familiar T².
-
-    Args:
-        logits: the student's z `(n, classes)`.
-        labels: y `(n,)`.
-        probs: q `(n, classes)`, tempered already.
-
-    Source: Hinton et al. (2015), section 2; with two temperatures as in Bayesian-KD's public code.
-    """
-    logits = logits.float()
-    hard = F.cross_entropy(logits, labels) if kd_weight < 1 else logits.new_zeros(())
-    if kd_weight == 0:
-        return hard
-    soft = F.kl_div(F.log_softmax(logits / student_temperature, 1), probs, reduction="batchmean")
-    return (1 - kd_weight) * hard + kd_weight * temperature * student_temperature * soft
-
-
-def temper(probs: Tensor, temperature: float) -> Tensor:
-    """Return p^(1/T), renormalised: `(n, classes)`."""
-    return probs if temperature == 1 else torch.softmax(probs.log() / temperature, 1)
-
-
 def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None, hardware: Hardware,
                 run: Run | None) -> Supervision | None:  # fmt: skip
     """Return what a student learns from besides the labels, or `None` for one-hot labels alone.
 
     `run` is the teacher's, under which its answers are kept.
     """
-    if config.teacher == "one_hot" or config.kd_weight == 0:
+    if config.teacher == ONE_HOT or config.kd_weight == 0:
         return None
     temperature = float(config.temperature or 1)
     if teacher is None:  # the exact (or human) class probabilities
@@ -76,33 +51,48 @@ def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None
         teacher, dataset.train, plan_steps(config, dataset).rows, dataset.fingerprint,
         config.augmentation or Augmentation.NONE, seed,
         folder=run.path / "answers" if run is not None else None, samples=config.samples, device=hardware.torch_device,
-        pad=pad_of(config.dataset, dataset.shape[-1]),
+        pad=data.family_of(config.dataset).pad(dataset.shape[-1]),
     )  # fmt: skip
     return lambda batch: answers.probs(batch, temperature)
 
 
 def objective(
-    network: Network, config: StudentConfig, teach: Supervision | None, auxiliary: frameworks.Auxiliary | None = None
+    network: Network, config: StudentConfig, teach: Supervision | None, auxiliary: Auxiliary | None = None
 ) -> training.Objective:
     """Return a student's loss of a batch: that of its class probabilities, and β times its framework's own."""
-    weight, t, s = float(config.kd_weight or 0), float(config.temperature or 1), float(config.student_temperature or 1)
-    beta = float(config.framework_weight or 0)
+    framework = FRAMEWORKS[config.framework]
+    how = Tempered(
+        float(config.kd_weight or 0),
+        float(config.temperature or 1),
+        float(config.student_temperature or 1),
+        float(config.framework_weight or 0),
+    )
 
     def answer(logits: Tensor, batch: training.Batch) -> Tensor:
         if teach is None:
             return F.cross_entropy(logits.float(), batch.labels)
-        if config.framework is Framework.DKD:
-            return dkd_loss(logits, batch.labels, teach(batch), weight, t, s, beta)
-        return kd_loss(logits, batch.labels, teach(batch), weight, t, s)
+        return framework.answer(logits, batch.labels, teach(batch), how)
 
     def loss(batch: training.Batch) -> Tensor:
         if auxiliary is None:
             return answer(network(batch.images), batch)
         logits, followed = auxiliary(network, batch)
-        total: Tensor = answer(logits, batch) + beta * followed
+        total: Tensor = answer(logits, batch) + how.weight * followed
         return total
 
     return loss
+
+
+def auxiliary_of(
+    config: StudentConfig, network: Network, teacher: nn.Module | None, dataset: Dataset
+) -> Auxiliary | None:
+    """Return what a framework follows of the teacher's layers; `None` where it needs class probabilities alone."""
+    framework = FRAMEWORKS[config.framework]
+    if not framework.follows:
+        return None
+    assert isinstance(teacher, Network)
+    rows = plan_steps(config, dataset).rows
+    return framework.build(Both(network, teacher, dataset.shape[-1], rows, dataset.train.labels))
 
 
 def fit(
@@ -115,7 +105,7 @@ def fit(
     network = making.network()
     making.placed(network)
     teach = supervision(config, dataset, teacher, hardware, parent)
-    auxiliary = frameworks.build(config, network, teacher.network if teacher is not None else None, dataset)
+    auxiliary = auxiliary_of(config, network, teacher.network if teacher is not None else None, dataset)
     trained: nn.Module = network
     if auxiliary is not None:
         trained = nn.ModuleDict({"network": network, "auxiliary": hardware.place(auxiliary)})
@@ -142,7 +132,7 @@ def _fidelity(
         if teacher is not None:
             samples = config.samples if teacher.stochastic else 1
             theirs = log_probs(teacher, split, samples, keys=(config.seed, PARTS.index(part)))
-        elif config.teacher == "exact_bcp" and split.bcp is not None:
+        elif config.teacher == EXACT_BCP and split.bcp is not None:
             theirs = split.bcp.log()
         else:
             continue

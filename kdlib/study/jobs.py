@@ -12,20 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from kdlib.base import paths
-from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.runs import studies, sweeps
-from kdlib.runs.plans import Plan, canonical, plan
+from kdlib.runs.plans import Plan, Planner, canonical
+from kdlib.runs.recipes import RECIPES
 from kdlib.store import runs
-from kdlib.study import records, seeds
-
-NOTEBOOKS = {
-    RunType.TEACHER: "teacher",
-    RunType.STUDENT: "student",
-    RunType.MEASURE: "teacher",
-    RunType.EIGENCAM: "eigencam",
-    RunType.SYNTHETIC: "synthetic",
-}
+from kdlib.study import records
 
 UNSAFE = re.compile(r'[{}"$`\\\x00-\x1f]')
 """Wildcards to Snakemake, or not quoted where it hands a long command to a shell as a file."""
@@ -72,16 +64,18 @@ def jobs_of(study: studies.Study, runs_per_job: int) -> dict[str, Job]:
     """Return a study's jobs by name: each entry's sweep, cut into products of at most `runs_per_job` runs."""
     made: dict[str, str] = {}
     jobs: dict[str, Job] = {}
+    plan = Planner().plan
     for entry in study.entries:
+        recipe = RECIPES[entry.run_type]
         for piece in sweeps.split(entry.run_type, entry.given, runs_per_job):
             planned = [plan(config) for config in sweeps.expand(entry.run_type, piece)]
-            parents = [parent.name for p in planned for parent in seeds.ancestors(p)]
+            parents = [parent.name for p in planned for parent in p.ancestors]
             names = tuple(dict.fromkeys(p.name for p in planned))
             # a run that an earlier job makes too: two that make it side by side would meet at its lock
             needs = sorted({made[name] for name in (*parents, *names) if name in made})
-            if entry.run_type is RunType.MEASURE:
-                piece = {**piece, "kind": "measure"}
-            notebook = NOTEBOOKS[entry.run_type]
+            notebook = recipe.notebook
+            if notebook != recipe.name:  # which is told there what it is to make
+                piece = {**piece, "kind": str(recipe.name)}
             digest = hashlib.sha256(canonical([notebook, piece, names]).encode()).hexdigest()[:8]
             name = f"{study.folder_name}-{notebook}-{entry.label}-{digest}"
             jobs[name] = Job(name, notebook, piece, names, tuple(n for n in needs if n != name))
@@ -119,7 +113,7 @@ def expected_seconds(planned: Plan) -> float | None:
 
 def outlook(study: studies.Study) -> list[str]:
     """Say what a study would run, and how long the like has taken."""
-    lines, known, total = [], 0.0, 0
+    lines, known, total, plan = [], 0.0, 0, Planner().plan
     for entry in study.entries:
         planned = {p.name: p for p in map(plan, entry.configs())}
         open_ = [p for p in planned.values() if not p.run.finished]
@@ -144,7 +138,7 @@ def spent(study: studies.Study) -> list[str]:
 
     Runs that several entries share count for the first. Several jobs run side by side, so the sum is no waiting time.
     """
-    lines, seen, total = [], set[str](), 0.0
+    lines, seen, total, plan = [], set[str](), 0.0, Planner().plan
     for entry in study.entries:
         names = {plan(config).name for config in entry.configs()} - seen
         made = [runs.Run(name) for name in names if runs.Run(name).finished]

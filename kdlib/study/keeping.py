@@ -7,15 +7,11 @@ import warnings
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from kdlib.base import paths
-from kdlib.base.config import RunType
 from kdlib.base.errors import DamagedRun, InputError
-from kdlib.report import cmi_by_temperature, confusions
 from kdlib.runs import studies
+from kdlib.runs.recipes import recipe_of, recorded
 from kdlib.store import runs
 from kdlib.study import records, seeds
 from kdlib.study.rows import labels, of_run, plans_of
@@ -48,7 +44,10 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
     wanted = {seed: list(dict.fromkeys(own)) for seed, own in by_seed.items() if chosen is None or seed in chosen}
     if not any(runs.Run(name).finished for own in wanted.values() for name in own):
         raise InputError(f"study = {study!r} has no finished run in {paths.runs()}: run it first.")
-    mapped = {planned.config.seed for _, planned in plans_of(loaded) if planned.name.startswith(RunType.EIGENCAM)}
+    first: dict[str, int | None] = {}  # the first seed of each run type
+    for _, planned in plans_of(loaded):
+        seed, sort = seeds.of(planned.config), planned.config.run_type
+        first[sort] = seed if seed is None else min(seed, first.get(sort) or seed)
     files = {seed: records.file_of(loaded.folder_name, seed) for seed in wanted}
     count = 0
     for seed, own in wanted.items():
@@ -58,7 +57,7 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
         for name in own:
             try:
                 if (run := runs.Run(name)).finished:
-                    kept[name] = record_of(run, with_maps=seed == min(mapped, default=None))
+                    kept[name] = record_of(run, first_seed=seed == first[run.record["run_type"]])
             except DamagedRun as error:  # only now, since histories and arrays are read here
                 warnings.warn(str(error), stacklevel=2)
         records.write(file, ({**one, **about[name]} for name, one in kept.items()))
@@ -69,38 +68,24 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
     return paths.RECORDS / loaded.folder_name, count
 
 
-def record_of(run: runs.Run, with_maps: bool = True) -> records.Record:
+def record_of(run: runs.Run, first_seed: bool = True) -> records.Record:
     """Return what records keep of a finished run.
 
     Args:
         run: in the store.
-        with_maps: whether to keep the pictures and maps of an Eigen-CAM run; pages show those of the first seed.
+        first_seed: whether it is of the first seed of its run type; of others some keep less.
     """
-    row = of_run(run)
+    row, record = of_run(run), run.record
+    config = recorded(record["run_type"], record["config"])
     past = run.history()
     ends = past[past["val_nll"].notna()] if len(past) else past
     return {
         **{name: value for name, value in row.items() if name not in LOCAL},
         "provenance": json.dumps(run.provenance, sort_keys=True),
-        "class_names": run.record.get("classes"),
+        "class_names": record.get("classes"),
         "history": ends[list(records.STEP)].to_dict("records") if len(ends) else None,
-        "arrays": records.packed(_arrays_of(run, row, with_maps)),
+        "arrays": records.packed(recipe_of(config).arrays(run, config, first_seed)),
     }
-
-
-def _arrays_of(run: runs.Run, row: dict[str, Any], with_maps: bool) -> records.Arrays:
-    """Return the small arrays that pages show of a run, from its predictions or as it has them."""
-    series = pd.Series(row, dtype=object)
-    if row["run_type"] == RunType.SYNTHETIC:
-        return {name: value.numpy() for name, value in run.arrays().items()}
-    if row["run_type"] == RunType.EIGENCAM:
-        whole = {name: value.numpy() for name, value in run.arrays().items()} if with_maps else {}
-        return {name: value[: len(whole["pictures"])] for name, value in whole.items()}
-    if row["run_type"] == RunType.TEACHER and row["teacher"] in cmi_by_temperature.KINDS:
-        return cmi_by_temperature.arrays_of_run(series)
-    if row["run_type"] == RunType.STUDENT and row["omit_classes"]:
-        return confusions.arrays_of_run(series)
-    return {}
 
 
 def complete(study: studies.Study, there: Collection[str] | None = None) -> list[int]:

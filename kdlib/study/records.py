@@ -26,9 +26,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from kdlib.base import paths
-from kdlib.base.config import RunType, fields
 from kdlib.base.errors import InputError
 from kdlib.base.files import write_atomically
+from kdlib.runs.recipes import RECIPES, fields
 
 Arrays = dict[str, NDArray[Any]]
 Record = dict[str, Any]
@@ -194,7 +194,7 @@ def _rows(file: Path, _: int) -> list[dict[str, Any]]:
     if any(table[name].null_count for name in REQUIRED):
         raise InputError(f"{where} is refused: a run lacks one of {', '.join(REQUIRED)}.")
     names, types = table["run"].to_pylist(), set(table["run_type"].to_pylist())
-    if len(set(names)) < len(names) or not types <= set(RunType) or not all(map(NAME.fullmatch, names)):
+    if len(set(names)) < len(names) or not types <= set(RECIPES) or not all(map(NAME.fullmatch, names)):
         raise InputError(f"{where} is refused: a run is there twice, or a name or run type is none.")
     out: list[dict[str, Any]] = []
     for kind in sorted(types):

@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
-from kdlib.base.config import RunType
 from kdlib.runs import studies
-from kdlib.runs.plans import Plan, plan
+from kdlib.runs.plans import Plan, Planner
+from kdlib.runs.recipes import RECIPES
 from kdlib.store import folders, runs
 from kdlib.study import records
 
@@ -57,6 +57,7 @@ def recorded(study: str | None = None) -> dict[str, dict[str, Any]]:
 @functools.cache
 def plans_of(study: studies.Study) -> tuple[tuple[studies.Entry, Plan], ...]:
     """Return the runs that a study expands to, with the entry each comes from."""
+    plan = Planner().plan
     return tuple((entry, plan(config)) for entry in study.entries for config in entry.configs())
 
 
@@ -65,9 +66,9 @@ def labels(study: studies.Study) -> dict[str, dict[str, Any]]:
     """Return `label` and `teacher_label` of every run of a study, by the run's name."""
     out: dict[str, dict[str, Any]] = {}
     for entry, planned in plans_of(study):
-        teacher = getattr(planned.config, "teacher", None) or getattr(planned.config, "parent", None)
-        own = entry.run_type in (RunType.TEACHER, RunType.SYNTHETIC)
-        label = entry.label if own else str(teacher).rpartition("/")[2]
+        recipe, label = RECIPES[entry.run_type], entry.label
+        if recipe.refers_by and not recipe.named_by_label:
+            label = str(getattr(planned.config, recipe.refers_by)).rpartition("/")[2]
         out.setdefault(planned.name, {"label": entry.label, "teacher_label": label})
     return out
 

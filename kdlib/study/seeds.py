@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 
-from kdlib.base.config import Config, SyntheticConfig
+from kdlib.base.config import Config
 from kdlib.base.errors import InputError
 from kdlib.runs import studies
-from kdlib.runs.plans import Plan, plan
+from kdlib.runs.plans import Planner
+from kdlib.runs.recipes import recipe_of
 
 NONE = "none"
 """Stands for the runs that belong to no seed."""
 
 
 def of(config: Config) -> int | None:
-    """Return the seed that a run belongs to; a synthetic experiment, a set of seeds in one run, belongs to none."""
-    return None if isinstance(config, SyntheticConfig) else config.seed
+    """Return the seed that a run belongs to; a set of seeds in one run belongs to none."""
+    return recipe_of(config).seed_of(config)
 
 
 def chosen(study: studies.Study, text: object) -> set[int | None] | None:
@@ -45,8 +46,9 @@ def only(study: studies.Study, text: object) -> studies.Study:
     seeds = chosen(study, text)
     if seeds is None:
         return study
+    plan = Planner().plan
     wanted = [config for entry in study.entries for config in entry.configs() if of(config) in seeds]
-    needed = {one.name for config in wanted for one in ancestors(plan(config))}
+    needed = {one.name for config in wanted for one in plan(config).ancestors}
     entries = []
     for entry in study.entries:
         own = [c for c in entry.configs() if of(c) in seeds or (needed and plan(c).name in needed)]
@@ -56,8 +58,3 @@ def only(study: studies.Study, text: object) -> studies.Study:
         elif found:
             entries.append(entry)
     return dataclasses.replace(study, entries=tuple(entries), reports=())
-
-
-def ancestors(planned: Plan) -> list[Plan]:
-    """Return the runs that a run starts from, and those that they start from."""
-    return [one for parent in planned.parents.values() for one in (parent, *ancestors(parent))]

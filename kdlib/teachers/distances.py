@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from kdlib.data import Dataset
+from kdlib.data.dataset import Dataset
 from kdlib.measures.metrics import divergence
 from kdlib.teachers.contract import PARTS, Teacher, combined_log, outputs_on
 

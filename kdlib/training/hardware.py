@@ -15,9 +15,7 @@ import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from importlib.metadata import distributions, version
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,30 +23,19 @@ from torch import Tensor, nn
 
 from kdlib.base.config import Config, Precision
 from kdlib.base.errors import InputError
+from kdlib.training.settings import Settings
 
 SMALL = 16 * 16
 """Images of fewer pixels are bound by overhead, which autocast only adds to: they stay in float32."""
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """Where and how a run computes."""
-
-    device: str
-    precision: str
-    channels_last: bool
-    threads: int
-    compile: bool
-    name: str
+class Hardware(Settings):
+    """Where and how a run computes: settings, and what they mean to torch."""
 
     @property
     def torch_device(self) -> torch.device:
         """Return the device as torch has it."""
         return torch.device(self.device)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the settings for a provenance file."""
-        return asdict(self)
 
     @property
     def replays(self) -> bool:

@@ -20,13 +20,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kdlib import data
 from kdlib.base import paths, progress
-from kdlib.base.config import Augmentation, TrainingConfig
 from kdlib.base.errors import NotFinite
-from kdlib.data import Dataset, Split
-from kdlib.data.augment import pad_of, view
-from kdlib.data.dataset import to_float
+from kdlib.data.dataset import Dataset, Split, to_float
+from kdlib.data.options import Augmentation
+from kdlib.data.views import view
 from kdlib.training import checkpoints
+from kdlib.training.config import TrainingConfig
 from kdlib.training.guards import interruptible, memory_sentence
 from kdlib.training.hardware import Hardware
 from kdlib.training.schedule import Steps, learning_rate, optimizer_of, plan_steps
@@ -104,7 +105,7 @@ class _Batches:
         self.split = split.to(hardware.torch_device) if split.pixels.nbytes <= RESIDENT else split
         self.augmentation = config.augmentation or Augmentation.NONE
         self.seed = config.seed if config.augmentation_seed is None else config.augmentation_seed
-        self.pad = pad_of(config.dataset, split.pixels.shape[-1])
+        self.pad = data.family_of(config.dataset).pad(split.pixels.shape[-1])
         self.ahead = AHEAD.get(hardware.torch_device.type, 1)
         self.order, self.number, self.block = steps.rows, -1, -1
 

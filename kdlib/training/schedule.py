@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kdlib.base.config import Match, Optimizer, Schedule, TrainingConfig
 from kdlib.base.errors import InputError
 from kdlib.base.hashing import stream
-from kdlib.data import Dataset, resolve_classes, subset
+from kdlib.data.classes import resolve_classes
+from kdlib.data.dataset import Dataset
+from kdlib.data.subsets import subset
+from kdlib.training.config import Match, Optimizer, Schedule, TrainingConfig
 
 
 @dataclass(frozen=True)

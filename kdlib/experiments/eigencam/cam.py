@@ -1,15 +1,13 @@
 """Eigen-CAM: where in an image a network's last features lie, as a map and as numbers beside it.
 
-`eigen_cam` gives the maps of one network, `networks_of` the networks that a teacher stands for, and `area`, `entropy`,
-`variation` and `overlap` the numbers. A map is `(height, width)` in [0, 1]; `shares` scales it to sum to one.
+`eigen_cam` gives the maps of one network, `area`, `entropy`, `variation` and `overlap` the numbers. A map is
+`(height, width)` in [0, 1]; `shares` scales it to sum to one.
 Source: Muhammad and Yeasin, "Eigen-CAM: class activation map using principal components", 2020 (arXiv:2008.00299).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -17,13 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kdlib.base.hashing import stream
-from kdlib.data.digits import NOISE, SIDE, mixture
-from kdlib.models import Network
-from kdlib.teachers.contract import Teacher
-from kdlib.teachers.ensembles import Ensemble
-from kdlib.teachers.variational.sampling import draw, pinned
-from kdlib.teachers.variational.teacher import Variational
+from kdlib.models.network import Network
 
 Floats = NDArray[np.float32]
 BATCH = 250
@@ -92,34 +84,6 @@ def eigen_cam(network: Network, images: Tensor, stage: int = 1) -> Tensor:
     return torch.from_numpy(np.concatenate(parts)).clamp(0, 1)
 
 
-@contextmanager
-def _as_drawn(teacher: Variational, seed: int, sample: int) -> Iterator[None]:
-    """Give a Bayesian network the weights of one sample, which depend on nothing but the seed and its number."""
-    device = teacher.hardware.torch_device
-    generator = torch.Generator(device).manual_seed(stream(seed, sample))
-    drawn = draw(teacher.network, 1, generator)
-    weights = [weight[0] for weight in drawn]
-    with pinned(teacher.network, weights, teacher.norm_statistics(weights)):
-        yield
-
-
-def networks_of(teacher: Teacher, samples: int = 1, seed: int = 0) -> Iterator[Network]:
-    """Yield the networks whose features a teacher uses, each ready for a pass while it is the current one.
-
-    Those of `samples` weight samples of a variational teacher, the members of an ensemble, else the one network (also
-    of a Laplace teacher: over the last layer, its features are its parent's).
-    """
-    found = [member.network for member in teacher.members] if isinstance(teacher, Ensemble) else [teacher.network]
-    for network in found:
-        assert isinstance(network, Network)
-        if isinstance(teacher, Variational):
-            for sample in range(samples):
-                with _as_drawn(teacher, seed, sample):
-                    yield network
-        else:
-            yield network
-
-
 def shares(maps: Tensor) -> Tensor:
     """Return maps `(n, h, w)` scaled to sum to one, float64 `(n, h·w)`; a map of zeros stands for the even one."""
     flat = maps.double().flatten(1)
@@ -169,21 +133,3 @@ def overlap_by_chance(maps: Tensor, pixels: Tensor) -> Tensor:
     m, d = shares(maps), shares(pixels)
     pairs = [torch.minimum(a[:, None], b).sum() / len(a) for a, b in zip(m, d, strict=True)]
     return torch.stack(pairs)
-
-
-def class_pixels(noise_sd: float = NOISE) -> Tensor:
-    """Return which pixels tell a class of `digits` from the others, float64 `(classes, 8, 8)`, from the mixture itself.
-
-    d_cp = mean over the other classes c' of (μ_cp − μ_c'p)² / (v_cp + v_c'p), with the mean μ and the variance v of a
-    pixel within a class, noise included: the squared distance of two classes at one pixel in units of their spread.
-
-    Args:
-        noise_sd: the pixel noise σ ≥ 0.
-    """
-    parts = mixture()
-    weights = parts.weights[..., None]
-    means = (weights * parts.means).sum(1)
-    within = parts.factors.square().sum(-1) + parts.floor[..., None] + noise_sd**2
-    variances = (weights * (within + parts.means.square())).sum(1) - means.square()
-    apart = (means[:, None] - means).square() / (variances[:, None] + variances)
-    return (apart.sum(1) / (len(means) - 1)).reshape(len(means), SIDE, SIDE)

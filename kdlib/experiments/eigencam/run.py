@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kdlib.base.config import EigencamConfig
-from kdlib.data import Dataset
-from kdlib.data.dataset import BCPSource
-from kdlib.data.digits import parse
-from kdlib.experiments.eigencam import cam
+from kdlib.data import family_of
+from kdlib.data.dataset import Dataset
+from kdlib.experiments.eigencam import EigencamConfig, cam
 from kdlib.store import runs
 from kdlib.store.runs import Run
 from kdlib.teachers.contract import Teacher
+from kdlib.teachers.kind import Kind
 
 PICTURES = 20
 """How many images a run keeps, to be shown beside their maps."""
@@ -90,7 +89,7 @@ def measure(gathered: Maps, labels: Tensor, pixels: Tensor | None) -> dict[str, 
     return {f"cam_{name}": float(value.mean()) for name, value in values.items()}
 
 
-def fit(config: EigencamConfig, teacher: Teacher, dataset: Dataset, run: Run) -> None:
+def fit(config: EigencamConfig, teacher: Teacher, kind: Kind, dataset: Dataset, run: Run) -> None:
     """Map a teacher's stage on test images and write the run."""
     started = time.perf_counter()
     rows = chosen(dataset.test.labels, config.images)
@@ -99,10 +98,9 @@ def fit(config: EigencamConfig, teacher: Teacher, dataset: Dataset, run: Run) ->
     samples = (config.eval_samples or teacher.own_samples) if teacher.stochastic else 1
     gathered = Maps()
     images = hardware.layout(dataset.test.take(rows).to(hardware.torch_device))
-    for network in cam.networks_of(teacher, samples, config.seed):
+    for network in kind.networks(teacher, samples, config.seed):
         gathered.add(cam.eigen_cam(network, images, config.stage))
-    exact = dataset.bcp_source is BCPSource.EXACT
-    pixels = cam.class_pixels(parse(dataset.name)[1]) if exact else None
+    pixels = family_of(dataset.name).class_pixels(dataset.name)
     metrics = measure(gathered, labels, pixels)
     pictures = dataset.test.pixels[rows[:PICTURES]]
     arrays = {

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from kdlib.base import progress
-from kdlib.base.config import SyntheticConfig
 from kdlib.base.errors import NotFinite
 from kdlib.experiments.synthetic import measures
+from kdlib.experiments.synthetic.config import SyntheticConfig
 from kdlib.experiments.synthetic.measures import EXACT, GRADIENTS, QUALITY, Points
 from kdlib.experiments.synthetic.problem import (
     TRAIN,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
 
-from kdlib.base.options import Supervision
+from kdlib.experiments.synthetic.config import Supervision
 
 Floats = NDArray[np.float64]
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.base.config import Config, TrainingConfig
+from kdlib.base.config import Config
 from kdlib.report.claims.inference import Effect, paired, paired_relative
+from kdlib.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from kdlib.base.errors import InputError
 from kdlib.report.claims.inference import Effect, mean_interval
-from kdlib.report.plots.style import Mark, axis_of, canvas, handle, legend, marks_of, name_of
+from kdlib.report.plots.style import axis_of, canvas, handle, legend, marks_of, name_of
+from kdlib.teachers.kind import Mark
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kdlib.base.errors import InputError
+from kdlib.measures.bcp_errors import PARTS, Part
 from kdlib.measures.calibration import reliability, top
-from kdlib.report.bcp_errors import PARTS, Part
 from kdlib.report.claims.inference import mean_interval
 from kdlib.report.plots.style import WIDTH, above, canvas, dots, handle, legend, marks_of, name_of, style, wrapped
 

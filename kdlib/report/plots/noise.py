@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdlib.report.bcp_errors import PARTS
+from kdlib.measures.bcp_errors import PARTS
 from kdlib.report.plots.bcp import FILLS, legend_of_parts
 from kdlib.report.plots.style import axis_of, canvas, curve, handle, marks_of, name_of
 

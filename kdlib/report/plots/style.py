@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
 from kdlib.report.claims.inference import mean_interval
+from kdlib.students.config import EXACT_BCP, ONE_HOT
+from kdlib.students.frameworks import FRAMEWORKS
+from kdlib.teachers.kind import DASH, DOT, Mark
+from kdlib.teachers.kinds import KINDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,38 +34,10 @@ WIDTH = 7.0
 """Inches."""
 
 Floats = NDArray[np.float64]
-Line = Literal["-"] | tuple[float, Sequence[float]]
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Hold how one kind is drawn."""
-
-    color: str
-    marker: str
-    line: Line
-    hatch: str
-
-
-_DASH: Line = (0, (5, 2))
-_DOT: Line = (0, (1, 1.2))
-_DASHDOT: Line = (0, (6, 1.5, 1, 1.5))
-_DASHDOTDOT: Line = (0, (6, 1.5, 1, 1.5, 1, 1.5))
-
 MARKS: dict[str, Mark] = {
-    "one_hot": Mark("#858585", "v", _DOT, ".."),
-    "exact_bcp": Mark("#000000", "^", _DASH, ""),
-    "deterministic": Mark("#16305f", "o", "-", "//"),
-    "variational": Mark("#dd6100", "s", _DASH, "\\\\"),
-    "laplace": Mark("#12ab8c", "D", _DASHDOT, "xx"),
-    "mcmi": Mark("#b01e63", "*", "-", "--"),
-    "fine_tuned": Mark("#e8615a", "d", _DASH, "..."),
-    "ensemble": Mark("#56a8dc", "P", "-", "++"),
-    "temperature_scaled": Mark("#7b52ab", "X", _DOT, "||"),
-    "label_smoothing": Mark("#8a5a00", "h", _DASHDOTDOT, "oo"),
-    "mse": Mark("#b59400", "<", _DASHDOT, "OO"),
-    "early_stopped": Mark("#4c7a1a", ">", _DASH, "**"),
-    "augmentation_averaged": Mark("#e377a2", "p", _DASHDOTDOT, "///"),
+    ONE_HOT: Mark("#858585", "v", DOT, ".."),
+    EXACT_BCP: Mark("#000000", "^", DASH, ""),
+    **{kind.name: kind.mark for kind in KINDS.values()},
 }
 """Every kind of teacher and the two supervisions without one; the same in every figure of the book."""
 
@@ -99,9 +75,12 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "kl_to_bcp_tempered": ("KL(BCP ‖ network) at its best temperature (nats)", 1),
     "best_temperature": ("best temperature", 1),
 }
-_NAMES = {"one_hot": "one-hot", "fitnet": "FitNet", "reviewkd": "ReviewKD"} | {
-    name: name.upper() for name in ("kd", "at", "pkt", "sp", "cc", "rkd", "vid", "crd", "dkd", "hsakd")
+_NAMES = {
+    ONE_HOT: "one-hot",
+    **{kind.name: kind.title for kind in KINDS.values()},
+    **{framework.name: framework.title for framework in FRAMEWORKS.values()},
 }
+_WORDS = {"bcp": "BCP", **{kind.name: kind.title for kind in KINDS.values()}}
 _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
@@ -142,8 +121,7 @@ def name_of(label: object) -> str:
     """Return a label as readers see it: `exact_bcp` is "exact BCP", `one_hot` "one-hot"."""
     if str(label) in _NAMES:
         return _NAMES[str(label)]
-    proper = {"bcp": "BCP", "mse": "MSE", "mcmi": "MCMI", "laplace": "Laplace"}
-    return " ".join(proper.get(word, word) for word in str(label).replace("_", " ").split(" "))
+    return " ".join(_WORDS.get(word, word) for word in str(label).replace("_", " ").split(" "))
 
 
 def axis_of(column: str) -> tuple[str, float]:
@@ -183,7 +161,7 @@ def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
             free = list(MARKS)
         own = [kind for kind in free if label.startswith(kind)]
         # A label of no kind takes a kind's mark last of all from the floor and the ceiling.
-        chosen = own[0] if own else (free[2:] or free)[0] if free[:2] == ["one_hot", "exact_bcp"] else free[-1]
+        chosen = own[0] if own else (free[2:] or free)[0] if free[:2] == [ONE_HOT, EXACT_BCP] else free[-1]
         taken.add(MARKS[chosen])
         given[label] = paler(MARKS[chosen], pale)
     return given

@@ -12,8 +12,9 @@ import pandas as pd
 from matplotlib.ticker import NullFormatter
 
 from kdlib.report.claims.inference import mean_interval
-from kdlib.report.plots.style import Mark, axis_of, canvas, curve, handle, legend, marks_of, name_of
+from kdlib.report.plots.style import axis_of, canvas, curve, handle, legend, marks_of, name_of
 from kdlib.report.synthetic.report import bound, expected_floor
+from kdlib.teachers.kind import Mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.base.config import RunType, fields
+from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.experiments.synthetic.measures import EXACT, GRADIENTS, QUALITY
 from kdlib.experiments.synthetic.problem import levels
@@ -17,6 +17,7 @@ from kdlib.report.claims import CLAIMS, judge
 from kdlib.report.claims.inference import Effect, mean_interval, paired, paired_relative
 from kdlib.report.plots.style import name_of
 from kdlib.report.words import markdown
+from kdlib.runs.recipes import fields
 from kdlib.study import records
 from kdlib.study.rows import arrays_of
 

@@ -1,84 +1,72 @@
-"""What a student learns from its teacher besides class probabilities: a framework's loss, weighted by β.
-
-loss = (1 - α) CE + α T S KL + β · framework; DKD takes the place of the KL instead. A framework that follows the
-teacher's layers runs the teacher live on the student's views; class probabilities are its kept answers everywhere.
-"""
+"""Frameworks of distillation, each in a file or folder of its own: a new one is listed here. (No torch.)"""
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
-from kdlib.base import kinds
-from kdlib.base.config import Framework, StudentConfig, TeacherKind
 from kdlib.base.errors import InputError
-from kdlib.data import Dataset, resolve_classes
-from kdlib.models import Network
-from kdlib.students.frameworks import attention, contrast, correlation, hint, information, relations, review, rotations
-from kdlib.students.frameworks.base import Auxiliary, Relational, shapes_of
-from kdlib.training.schedule import plan_steps
+from kdlib.base.registry import Registry, load_plugins
+from kdlib.students.frameworks.at import AT
+from kdlib.students.frameworks.cc import CC
+from kdlib.students.frameworks.crd import CRD
+from kdlib.students.frameworks.dkd import DKD
+from kdlib.students.frameworks.fitnet import FitNet
+from kdlib.students.frameworks.framework import Framework
+from kdlib.students.frameworks.hsakd import HSAKD
+from kdlib.students.frameworks.kd import KD
+from kdlib.students.frameworks.pkt import PKT
+from kdlib.students.frameworks.reviewkd import ReviewKD
+from kdlib.students.frameworks.rkd import RKD
+from kdlib.students.frameworks.sp import SP
+from kdlib.students.frameworks.vid import VID
+from kdlib.teachers.kinds import KINDS
 
-__all__ = ["BY_STAGE", "PROBABILITIES", "Auxiliary", "build", "check"]
+if TYPE_CHECKING:
+    from kdlib.models.network import Network
+    from kdlib.students.config import StudentConfig
+    from kdlib.teachers.kind import Kind
 
-PROBABILITIES = (Framework.KD, Framework.DKD)
-"""Frameworks that need nothing but class probabilities."""
-BY_STAGE = (Framework.FITNET, Framework.AT, Framework.VID, Framework.REVIEWKD, Framework.HSAKD)
-"""Frameworks that compare the networks stage by stage."""
-FOLLOWED = (*kinds.NETWORKS, TeacherKind.LAPLACE, TeacherKind.AUGMENTATION_AVERAGED)
-"""Kinds of teacher that have one network to follow."""
+FRAMEWORKS: Registry[Framework] = Registry(
+    "framework",
+    (KD(), FitNet(), AT(), PKT(), SP(), CC(), RKD(), VID(), CRD(), DKD(), ReviewKD(), HSAKD()),
+)
+load_plugins()
 
 
 def check(
-    config: StudentConfig, classes: tuple[str, ...], student: Network, kind: TeacherKind | None, teacher: Network | None
+    config: StudentConfig,
+    classes: int,
+    omitted: int,
+    student: Network,
+    kind: Kind | None,
+    teacher: Network | None,
 ) -> None:
     """Refuse a framework that the two networks, which may be shapes alone, or the supervision cannot have.
 
     Args:
-        classes: of the dataset.
+        classes: of the dataset; `omitted` of them the student does not see.
         kind: of the teacher; `None` for exact class probabilities.
 
     Raises:
         InputError: they cannot; the sentence says why.
     """
-    name = config.framework
-    if name in PROBABILITIES:
+    framework = FRAMEWORKS[config.framework]
+    if not framework.follows:
         return
-    refused = f"framework = {str(name)!r} is refused"
-    allowed = " and ".join(PROBABILITIES)
+    refused = f"framework = {framework.name!r} is refused"
+    allowed = " and ".join(one.name for one in FRAMEWORKS.values() if not one.follows)
     if kind is None or teacher is None:
         raise InputError(f"{refused} for teacher = {config.teacher!r}: it follows a network, so allowed are {allowed}.")
-    if kind not in FOLLOWED:
+    if not kind.followed:
+        others = ", ".join(one.name for one in KINDS.values() if one.followed)
         raise InputError(
-            f"{refused} for a teacher of kind {kind}, which has no one network to follow: allowed are {allowed}, or a "
-            f"teacher of kind {', '.join(FOLLOWED)}."
+            f"{refused} for a teacher of kind {kind.name}, which has no one network to follow: allowed are {allowed}, "
+            f"or a teacher of kind {others}."
         )
     mine, theirs = len(student.blocks) - 1, len(teacher.blocks) - 1
-    if name in BY_STAGE and mine != theirs:
+    if framework.by_stage and mine != theirs:
         raise InputError(
             f"{refused}: it compares the stages after the stem one by one, and architecture {student.name} has {mine}, "
             f"the teacher's {teacher.name} {theirs}."
         )
-    if name is Framework.CRD and len(classes) - len(resolve_classes(config.omit_classes, classes)) < 2:
-        raise InputError(
-            f"omit_classes = {config.omit_classes!r} is refused for framework = 'crd': it tells images from those of "
-            "other classes, so at least two must stay."
-        )
-
-
-def build(config: StudentConfig, student: Network, teacher: nn.Module | None, dataset: Dataset) -> Auxiliary | None:
-    """Return a framework's loss with what it trains, drawn from torch's random state; `None` for KD and DKD."""
-    name, side = config.framework, dataset.shape[-1]
-    if name in PROBABILITIES:
-        return None
-    assert isinstance(teacher, Network)
-    plain = {Framework.AT: attention.loss, Framework.PKT: relations.pkt, Framework.SP: relations.sp,
-             Framework.RKD: relations.rkd}  # fmt: skip
-    by_stage = {Framework.FITNET: hint.Hint, Framework.VID: information.Information, Framework.REVIEWKD: review.Review,
-                Framework.HSAKD: rotations.Rotations}  # fmt: skip
-    if name in plain:
-        return Relational(teacher, plain[name])
-    if name in by_stage:
-        made: Auxiliary = by_stage[name](teacher, shapes_of(student, side), shapes_of(teacher, side))
-        return made
-    if name is Framework.CC:
-        return correlation.Correlation(student, teacher)
-    return contrast.Contrast(student, teacher, plan_steps(config, dataset).rows, dataset.train.labels)
+    framework.check(config, classes, omitted)

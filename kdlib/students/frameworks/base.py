@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib import models
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.training.loop import Batch
 
 Shape = tuple[int, int]
@@ -56,6 +56,23 @@ def paired(mine: Sequence[Tensor], theirs: Sequence[Tensor]) -> list[tuple[Tenso
 
     pairs = list(zip(mine, theirs, strict=True))
     return [(smaller(s, t.shape[-1]), smaller(t, s.shape[-1])) for s, t in pairs]
+
+
+@dataclass(frozen=True)
+class Both:
+    """Student and teacher, and the rows of the training split that the student sees, with the whole split's labels."""
+
+    student: Network
+    teacher: Network
+    side: int
+    """Pixels of an image a side."""
+    rows: Tensor
+    labels: Tensor
+
+    @property
+    def shapes(self) -> tuple[list[Shape], list[Shape]]:
+        """Return the stages' shapes of the student and of the teacher."""
+        return shapes_of(self.student, self.side), shapes_of(self.teacher, self.side)
 
 
 def outputs(**values: Any) -> dict[str, dict[str, Any]]:

@@ -10,12 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdlib.base.errors import InputError
-from kdlib.base.options import PriorPrecision, SubsetOfWeights
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.teachers.laplace import prior
 from kdlib.teachers.laplace.last_layer_kron import LastLayerKron, fit_last_layer
 from kdlib.teachers.laplace.library import LibraryPosterior, fit_library
-from kdlib.teachers.laplace.options import Options, check
+from kdlib.teachers.laplace.options import Options, PriorPrecision, SubsetOfWeights, check
 from kdlib.teachers.laplace.posterior import Batches, Posterior, evaluating, full_precision
 
 

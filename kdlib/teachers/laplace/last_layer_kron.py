@@ -20,10 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kdlib.base.errors import InputError
-from kdlib.base.options import Link
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.teachers.laplace import links
-from kdlib.teachers.laplace.options import Options
+from kdlib.teachers.laplace.options import Link, Options
 from kdlib.teachers.laplace.posterior import Posterior, check_parent, check_tensors, full_precision
 
 CHUNK = 16

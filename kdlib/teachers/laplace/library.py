@@ -18,11 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from kdlib.base.errors import InputError, NotFinite
-from kdlib.base.options import HessianStructure, Link, Predictive, SubsetOfWeights
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.teachers.laplace import links
 from kdlib.teachers.laplace.diagonal import diagonal_backend
-from kdlib.teachers.laplace.options import Options, is_batch_norm
+from kdlib.teachers.laplace.options import HessianStructure, Link, Options, Predictive, SubsetOfWeights, is_batch_norm
 from kdlib.teachers.laplace.posterior import Batches, Posterior, check_parent, check_tensors, full_precision
 
 JACOBIAN_BYTES = 2**28

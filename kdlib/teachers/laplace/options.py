@@ -6,17 +6,66 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
-from typing import Any
-
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from kdlib.base.errors import InputError
-from kdlib.base.options import HessianStructure, Link, Predictive, PriorPrecision, SubsetOfWeights
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FULL_LIMIT = 10_000
 """Most weights that a full Hessian, quadratic in them, is computed for."""
 JACOBIAN_LIMIT = 4 * 2**30
 """Most bytes that the derivative of one image's logits by all the weights may take."""
+
+
+class SubsetOfWeights(StrEnum):
+    """Which weights are uncertain."""
+
+    LAST_LAYER = "last_layer"
+    """Those of the linear head; the features are as the parent computes them."""
+    ALL = "all"
+    """Those of the whole network (with `kron`, all but the batch norms')."""
+
+
+class HessianStructure(StrEnum):
+    """Which part of the Hessian (its generalised Gauss-Newton approximation) is kept."""
+
+    DIAG = "diag"
+    """Its diagonal."""
+    KRON = "kron"
+    """A Kronecker product for each layer (KFAC): one factor of its inputs, one of its outputs."""
+    FULL = "full"
+    """All of it, for at most 10,000 weights."""
+
+
+class PriorPrecision(StrEnum):
+    """How the precision of the Gaussian prior, one number for all the weights, is chosen."""
+
+    MARGLIK = "marglik"
+    """At the maximum of the marginal likelihood of the training data; no validation data enter."""
+    GRIDSEARCH = "gridsearch"
+    """At the lowest negative log-likelihood of the validation data on a logarithmic grid."""
+
+
+class Predictive(StrEnum):
+    """How the uncertainty of the weights becomes one of the logits."""
+
+    GLM = "glm"
+    """The network made linear in its weights: the logits are Gaussian."""
+    NN = "nn"
+    """The network itself with sampled weights; needs the link `mc`."""
+
+
+class Link(StrEnum):
+    """How class probabilities are averaged over uncertain logits."""
+
+    PROBIT = "probit"
+    """Scale each logit by 1 / sqrt(1 + π/8 · its variance), then softmax."""
+    MC = "mc"
+    """Average the softmax of `samples` draws."""
+    BRIDGE = "bridge"
+    """The Laplace bridge: the mean of the Dirichlet that matches the logits' Gaussian."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +138,8 @@ class Options:
 
 def is_batch_norm(module: nn.Module) -> bool:
     """Say whether a module is a batch norm."""
+    from torch import nn
+
     return isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
 
 
@@ -99,6 +150,8 @@ def check(options: Options, network: nn.Module) -> None:
         InputError: a full Hessian of too many weights, a Jacobian of too many, or Kronecker factors of a grouped
             convolution; the sentence says how much memory it would take, or what to choose instead.
     """
+    from torch import nn
+
     head = network.get_submodule("head")
     last = options.subset is SubsetOfWeights.LAST_LAYER
     weights = sum(p.numel() for p in (head if last else network).parameters())

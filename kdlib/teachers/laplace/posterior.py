@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlib.base.errors import InputError
-from kdlib.models import Network
+from kdlib.models.network import Network
 from kdlib.teachers.laplace import prior
 from kdlib.teachers.laplace.options import Options
 

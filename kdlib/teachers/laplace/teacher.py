@@ -7,16 +7,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from kdlib.base.config import Augmentation, TeacherConfig
-from kdlib.models import Network
-from kdlib.teachers.contract import Images, Made, Making, Teacher
+from kdlib.data.options import Augmentation
+from kdlib.models.network import Network
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.laplace import LaplaceConfig, options_of
 from kdlib.teachers.laplace.fit import fit as fit_posterior
 from kdlib.teachers.laplace.fit import from_state
-from kdlib.teachers.laplace.options import Options
 from kdlib.teachers.laplace.posterior import Posterior
+from kdlib.teachers.making import Images, Made, Making
 
 
-class Laplace(Teacher):
+class Averaged(Teacher):
     """Give the logarithm of the averaged probabilities, one sample: tempering comes after averaging."""
 
     def __init__(self, posterior: Posterior, parent: Teacher, name: str) -> None:
@@ -25,18 +26,6 @@ class Laplace(Teacher):
 
     def _outputs(self, x: Tensor, samples: int) -> Tensor:
         return self.posterior.outputs(x)[None]
-
-
-def options_of(config: TeacherConfig) -> Options:
-    """Return the posterior's options that a config means."""
-    return Options(
-        subset=config.subset_of_weights,
-        structure=config.hessian,
-        prior=config.prior_precision,
-        predictive=config.predictive,
-        link=config.link,
-        samples=config.link_samples,
-    )
 
 
 def network_of(parent: Teacher) -> Network:
@@ -52,7 +41,7 @@ def fit(making: Making) -> Made:
     provenance says `prior_precision_at_limit`.
     """
     config, (dataset, _) = making.config, making.to_fit()
-    assert isinstance(config, TeacherConfig)
+    assert isinstance(config, LaplaceConfig)
     (parent,) = making.parents
     seen = (config.augmentation or Augmentation.NONE) if config.fit_augmented else Augmentation.NONE
     images = Images(config, dataset, making.hardware, seen)
@@ -63,12 +52,11 @@ def fit(making: Making) -> Made:
     ]
     posterior = fit_posterior(network_of(parent), images, options_of(config), validation)
     notes = {"prior_precision": posterior.prior_precision, "prior_precision_at_limit": posterior.prior_at_limit}
-    return Made(Laplace(posterior, parent, making.name), posterior.state(), notes=notes)
+    return Made(Averaged(posterior, parent, making.name), posterior.state(), notes=notes)
 
 
-def restore(making: Making, tensors: Mapping[str, Tensor]) -> Laplace:
+def restore(making: Making, tensors: Mapping[str, Tensor]) -> Averaged:
     """Return the posterior of these tensors around the parent."""
-    assert isinstance(making.config, TeacherConfig)
     (parent,) = making.parents
-    posterior = from_state(network_of(parent), tensors, options_of(making.config).metadata())
-    return Laplace(posterior, parent, making.name)
+    posterior = from_state(network_of(parent), tensors, options_of(making.teacher_config).metadata())
+    return Averaged(posterior, parent, making.name)

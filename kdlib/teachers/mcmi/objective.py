@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib.base.errors import InputError
-from kdlib.base.options import Centroids
+from kdlib.teachers.mcmi import Centroids
 from kdlib.training.loop import Batch
 
 DECAY = 0.9999

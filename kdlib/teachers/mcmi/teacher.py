@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from kdlib.base.config import TeacherConfig
-from kdlib.teachers.contract import Images, Made, Making, Teacher
-from kdlib.teachers.likelihood import restore
+from kdlib.teachers.making import Images, Made, Making
+from kdlib.teachers.mcmi import MCMIConfig
 from kdlib.teachers.mcmi.objective import MCMIObjective
-
-__all__ = ["fit", "restore"]
 
 
 def fit(making: Making) -> Made:
     """Fine-tune the parent's network, from the run's newest checkpoint if there is one."""
     config, (dataset, _) = making.config, making.to_fit()
-    assert isinstance(config, TeacherConfig)
+    assert isinstance(config, MCMIConfig)
     (parent,) = making.parents
     network = making.network()
     network.load_state_dict(parent.network.state_dict())
@@ -27,4 +24,4 @@ def fit(making: Making) -> Made:
         autocast=making.hardware.autocast,
     )
     history = making.train(objective, objective, forward=network, start_epoch=objective.start_epoch)
-    return Made(Teacher(network, making.hardware, making.name), network.state_dict(), history)
+    return Made(making.plain(network), network.state_dict(), history)

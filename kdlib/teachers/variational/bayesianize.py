@@ -10,10 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kdlib.base.errors import InputError
-from kdlib.base.options import Family
 from kdlib.teachers.variational.inducing import Inducing
 from kdlib.teachers.variational.mean_field import MeanField
-from kdlib.teachers.variational.options import Options
+from kdlib.teachers.variational.options import Family, Options
 from kdlib.teachers.variational.posterior import Posterior, without_autocast
 
 FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}

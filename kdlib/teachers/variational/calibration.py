@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from kdlib import data
-from kdlib.base.config import TrainingConfig
 from kdlib.base.errors import InputError
 from kdlib.base.hashing import stream
-from kdlib.data import Dataset
+from kdlib.data.dataset import Dataset
 from kdlib.data.subsets import shuffled
 from kdlib.store.runs import Run
+from kdlib.training.config import TrainingConfig
 from kdlib.training.schedule import plan_steps
 
 FILE = "calibration.safetensors"
@@ -50,19 +50,20 @@ def without_images(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensors[name] for name in ("rows", "fingerprint")}
 
 
-def load(run: Run, config: TrainingConfig, shape: tuple[int, ...]) -> Tensor:
+def load(name: str, config: TrainingConfig, shape: tuple[int, ...]) -> Tensor:
     """Return the pixels `(n, channels, height, width)` of a run's calibration images, uint8 or float32.
 
     Args:
-        run: whose file is read.
+        name: of the run whose file is read.
         config: the run's; it names the dataset.
         shape: of one image.
 
     Raises:
         InputError: the file is absent or torn, holds something else, or the images are not at hand.
     """
+    run = Run(name)
     tensors = run.weights(FILE)
-    refused = f"{FILE} of {run.name} is refused"
+    refused = f"{FILE} of {name} is refused"
     if tensors.keys() - {"pixels"} != {"rows", "fingerprint"}:
         raise InputError(f"{refused}: it holds {', '.join(sorted(tensors)) or 'nothing'}.")
     rows, fingerprint = tensors["rows"], run.record["fingerprint"]

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
 
 from kdlib.base.errors import InputError
-from kdlib.base.options import Family
+
+
+class Family(StrEnum):
+    """The family of the approximate posterior over weights."""
+
+    MEAN_FIELD = "mean_field"
+    """An independent Gaussian for every weight."""
+    INDUCING = "inducing"
+    """Weights conditioned on a few inducing weights a layer, which alone have a posterior (FFG-U)."""
+
+
+class NormStatistics(StrEnum):
+    """Where the batch norms of a network with drawn weights take their means and variances from."""
+
+    RUNNING = "running"
+    """The running averages of training, over the draws of many steps."""
+    DRAW = "draw"
+    """The weights at hand: one pass over calibration images, for each draw and for the centre."""
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib import models
-from kdlib.base.config import NormStatistics, TeacherConfig
 from kdlib.base.hashing import stream
 from kdlib.data.dataset import to_float
-from kdlib.store.runs import Run
-from kdlib.teachers.contract import Made, Making, Teacher
-from kdlib.teachers.variational import calibration, norms
+from kdlib.models.network import Network
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.making import Made, Making
+from kdlib.teachers.variational import VariationalConfig, calibration, norms, options_of
 from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight
-from kdlib.teachers.variational.options import Options
+from kdlib.teachers.variational.options import NormStatistics
 from kdlib.teachers.variational.sampling import DRAWS_AT_ONCE, Draw, draw, pinned, sample_forward
 from kdlib.training import loop as training
 from kdlib.training.hardware import Hardware
@@ -28,7 +27,7 @@ BLOCK = 2500
 """Images of a split that share the draws of their weights, where batch norms have the statistics of each draw."""
 
 
-class Variational(Teacher):
+class Drawn(Teacher):
     """Give the outputs of networks drawn from the posterior, one a sample.
 
     Without calibration images the batch norms keep their running statistics and the draws are those of torch's global
@@ -57,7 +56,7 @@ class Variational(Teacher):
             with hardware.autocast():
                 norms.settle(network, self.images)
 
-    def drawing(self, *keys: int) -> Variational:
+    def drawing(self, *keys: int) -> Drawn:
         if self.images is None:
             return self
         other = copy.copy(self)
@@ -88,6 +87,14 @@ class Variational(Teacher):
         generator = torch.Generator(device).manual_seed(stream(*self.keys, sample))
         return [weight[0] for weight in draw(self.network, 1, generator)]
 
+    @contextmanager
+    def as_drawn(self, seed: int, sample: int) -> Iterator[None]:
+        """Give the network the weights of one sample inside, which depend on nothing but the seed and its number."""
+        generator = torch.Generator(self.hardware.torch_device).manual_seed(stream(seed, sample))
+        weights = [weight[0] for weight in draw(self.network, 1, generator)]
+        with pinned(self.network, weights, self.norm_statistics(weights)):
+            yield
+
     def _outputs(self, x: Tensor, samples: int) -> Tensor:
         numbered = self.numbered if self.images is not None else None
         return sample_forward(self.network, x, samples, numbered=numbered)
@@ -98,32 +105,14 @@ def placed(pixels: Tensor, hardware: Hardware) -> Tensor:
     return hardware.layout(to_float(pixels.to(hardware.torch_device)))
 
 
-def options_of(config: TeacherConfig) -> Options:
-    """Return the posterior's options that a config means."""
-    given: dict[str, Any] = {
-        "family": config.family,
-        "prior_scale": config.prior_scale,
-        "initial_sd": config.initial_sd,
-        "max_sd": config.max_sd,
-        "inducing_rows": config.inducing_rows,
-        "inducing_columns": config.inducing_columns,
-        "whitened": config.whitened,
-        "lambda_initial": config.lambda_initial,
-        "lambda_max": config.lambda_max,
-    }
-    # what means nothing for a family is None
-    return Options(**{name: value for name, value in given.items() if value is not None})
-
-
-def _bayesian(making: Making) -> models.Network:
+def _bayesian(making: Making) -> Network:
     """Return the config's network with a posterior over its weights."""
-    assert isinstance(making.config, TeacherConfig)
     network = making.network()
-    bayesianize(network, options_of(making.config))
+    bayesianize(network, options_of(making.teacher_config))
     return network
 
 
-def elbo(network: nn.Module, config: TeacherConfig, images: int) -> training.Objective:
+def elbo(network: nn.Module, config: VariationalConfig, images: int) -> training.Objective:
     """Return the loss NLL + κ·KL(q ‖ prior)/N of a batch, in nats an image.
 
     κ is 0 for `ml_epochs`, rises over `annealing_epochs` and ends at `kl_weight`; it follows from the step alone.
@@ -141,27 +130,27 @@ def elbo(network: nn.Module, config: TeacherConfig, images: int) -> training.Obj
 def fit(making: Making) -> Made:
     """Train a posterior over the weights, one weight sample a step."""
     config, (dataset, _) = making.config, making.to_fit()
-    assert isinstance(config, TeacherConfig)
+    assert isinstance(config, VariationalConfig)
     network = making.placed(_bayesian(making))
     images = len(plan_steps(config, dataset).rows)
     objective = elbo(network, config, images)
     if config.norm_statistics is NormStatistics.DRAW:
         kept = calibration.of(config, dataset)
         centre = norms.Centre(network, placed(kept["pixels"], making.hardware))
-        history = making.train(network, objective, forward=centre, start_epoch=centre.renew)
-        teacher = Variational(network, making.hardware, making.name, config.seed, kept["pixels"])
+        history = making.train(network, objective, True, forward=centre, start_epoch=centre.renew)
+        teacher = Drawn(network, making.hardware, making.name, config.seed, kept["pixels"])
         files = {calibration.FILE: kept}
     else:
-        history, files = making.train(network, objective), {}
-        teacher = Variational(network, making.hardware, making.name)
+        history, files = making.train(network, objective, True), {}
+        teacher = Drawn(network, making.hardware, making.name)
     return Made(teacher, network.state_dict(), history, {"kl": float(kl(network))}, files)
 
 
-def restore(making: Making, tensors: Mapping[str, Tensor]) -> Variational:
+def restore(making: Making, tensors: Mapping[str, Tensor]) -> Drawn:
     """Return the teacher with this posterior."""
     config = making.config
-    assert isinstance(config, TeacherConfig)
+    assert isinstance(config, VariationalConfig)
     network = making.loaded(_bayesian(making), tensors)
     drawn = config.norm_statistics is NormStatistics.DRAW
-    pixels = calibration.load(Run(making.name), config, making.shape) if drawn else None
-    return Variational(network, making.hardware, making.name, config.seed, pixels)
+    pixels = calibration.load(making.name, config, making.shape) if drawn else None
+    return Drawn(network, making.hardware, making.name, config.seed, pixels)

@@ -1,0 +1,53 @@
+"""The answers of people to CIFAR-10's test images, as published, and what identifies them. (No torch.)"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from kdlib.base.errors import InputError
+from kdlib.data import cifar
+from kdlib.data.options import SPLIT_SEED
+
+COUNTS_FILE, PROBS_FILE = "cifar10h-counts.npy", "cifar10h-probs.npy"
+ROWS, CLASSES = 10_000, 10
+PUBLISHED = "abb80bd942cd7ac4"
+"""The fingerprint with the published counts: where there is no file, runs and records are known by it."""
+
+
+def available(root: Path) -> bool:
+    """Say whether the data root has the people's answers."""
+    return any((root / "cifar10h" / name).is_file() for name in (COUNTS_FILE, PROBS_FILE))
+
+
+def shares(root: Path) -> np.ndarray:
+    """Return the share of people who chose each class, float32 `(10000, 10)`, in CIFAR-10's test order.
+
+    Raises: InputError when the files are absent or are not what they should be.
+    """
+    if not available(root):
+        raise InputError(
+            f"dataset cifar10h needs {COUNTS_FILE} or {PROBS_FILE} in {root / 'cifar10h'}, where neither is: "
+            "they come with the publication of CIFAR-10H."
+        )
+    file = next(f for f in (root / "cifar10h" / name for name in (COUNTS_FILE, PROBS_FILE)) if f.is_file())
+    try:
+        answers = np.load(file, allow_pickle=False).astype(np.float64)
+    except (OSError, ValueError) as error:
+        raise InputError(f"the data file {file} cannot be read: {error}.") from error
+    if answers.shape != (ROWS, CLASSES) or not (answers >= 0).all() or not (answers.sum(1) > 0).all():
+        raise InputError(f"the data file {file} must hold {ROWS} × {CLASSES} counts or probabilities, none negative.")
+    found: np.ndarray = (answers / answers.sum(1, keepdims=True)).astype(np.float32)
+    return found
+
+
+def fingerprint(root: Path, side: int = 32) -> str:
+    """Return the fingerprint of `cifar10h`: that of the images, the split and the people's answers, and of the size."""
+    full = PUBLISHED
+    if available(root):
+        digest = hashlib.sha256(f"cifar10h/{cifar.fingerprint('cifar10')}/{SPLIT_SEED}".encode())
+        digest.update(shares(root).astype("<f4").tobytes())
+        full = digest.hexdigest()[:16]
+    return full if side == cifar.SIDES[0] else hashlib.sha256(f"{full}/area/{side}".encode()).hexdigest()[:16]

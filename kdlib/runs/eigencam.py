@@ -1,0 +1,71 @@
+"""Eigen-CAM runs: maps of a teacher that exists. (No torch to plan one.)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from kdlib.base.config import Config, RunType
+from kdlib.base.errors import InputError
+from kdlib.experiments.eigencam import EigencamConfig
+from kdlib.runs.measure import MeasureRecipe
+from kdlib.runs.recipe import Arrays
+from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kinds import kind_of
+
+if TYPE_CHECKING:
+    from kdlib.data.dataset import Dataset
+    from kdlib.models.network import Network
+    from kdlib.runs.plans import Plan
+    from kdlib.store.runs import Run
+    from kdlib.training.hardware import Hardware
+
+
+class EigencamRecipe(MeasureRecipe):
+    """One teacher's maps."""
+
+    name = RunType.EIGENCAM
+    meaning = "Eigen-CAM maps of a teacher that exists."
+    section = "eigencams"
+    notebook = "eigencam"
+    first = ("dataset", "parent", "images", "stage")
+
+    def schema(self) -> type[EigencamConfig]:
+        """Return the config of maps."""
+        return EigencamConfig
+
+    def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
+        """Return the config with the teacher's architecture."""
+        theirs = parents["teacher"].config
+        assert isinstance(theirs, TeacherConfig)
+        return super().completed(config, parents).model_copy(update={"architecture": theirs.architecture})
+
+    def check_here(self, planned: Plan, dataset: Dataset) -> None:
+        """Refuse a stage that the network does not have."""
+        from kdlib.runs.networks import shapes_alone
+
+        config = planned.config
+        assert isinstance(config, EigencamConfig)
+
+        def look(network: Network) -> None:
+            if config.stage > len(network.blocks):
+                raise InputError(
+                    f"stage = {config.stage} is refused: {config.architecture} has {len(network.blocks)} stages."
+                )
+
+        shapes_alone(config.architecture, dataset, look)
+
+    def make(self, planned: Plan, dataset: Dataset | None, run: Run, hardware: Hardware) -> None:
+        """Map the teacher."""
+        from kdlib.experiments.eigencam.run import fit
+        from kdlib.runs.networks import teacher_of
+
+        parent = planned.parents["teacher"]
+        assert isinstance(planned.config, EigencamConfig) and isinstance(parent.config, TeacherConfig)
+        assert dataset is not None
+        fit(planned.config, teacher_of(parent, dataset, hardware), kind_of(parent.config), dataset, run)
+
+    def arrays(self, run: Run, config: Config, first_seed: bool) -> Arrays:
+        """Return the pictures and maps of the first seed, which pages show."""
+        whole = {name: value.numpy() for name, value in run.arrays().items()} if first_seed else {}
+        return {name: value[: len(whole["pictures"])] for name, value in whole.items()}
