@@ -33,7 +33,7 @@ try:
     import torch
 
     from kdlib.base import paths
-    from kdlib.base.config import Framework, RunType, TeacherKind
+    from kdlib.base.config import RunType
     from kdlib.base.errors import KdlibError
     from kdlib.runs import studies
     from kdlib.runs.execute import execute

@@ -34,7 +34,8 @@ from kdlib.runs.recipes import resolve
 from kdlib.store.runs import Run
 from kdlib.students import distill
 from kdlib.students.config import StudentConfig
-from kdlib.teachers.contract import Making, Teacher
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.making import Making
 from kdlib.training import hardware
 from kdlib.training.config import TrainingConfig
 from kdlib.training.loop import Batch

@@ -9,7 +9,10 @@ from torch import Tensor
 
 from kdlib.base.errors import InputError
 from kdlib.base.hashing import splitmix64, splitmix64_int
-from kdlib.data.views import PAD, Augmentation, offsets, pad_of, view
+from kdlib.data import family_of
+from kdlib.data.family import PAD
+from kdlib.data.options import Augmentation
+from kdlib.data.views import offsets, view
 
 RANDOM = [Augmentation.REFLECT_CROP_FLIP, Augmentation.ZERO_CROP_FLIP]
 
@@ -114,8 +117,8 @@ def test_small_images_are_refused_or_padded() -> None:
 
 
 def test_crops_of_reduced_photographs_move_as_large_a_share() -> None:
-    assert [pad_of("cifar10", side) for side in (32, 16, 8)] == [4, 2, 1]
-    assert pad_of("folder:/images", 16) == 4
+    assert [family_of("cifar10").pad(side) for side in (32, 16, 8)] == [4, 2, 1]
+    assert family_of("folder:/images").pad(16) == 4
     index = torch.arange(2000)
     for pad in (1, 2):
         down, across, _ = offsets(0, 0, index, pad)

@@ -12,14 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from kdlib.teachers.ensembles import Ensemble
 from small import DATASET, GIVEN, network, settings
 from torch import Tensor, nn
 
 from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import digest
-from kdlib.data.digits.mixture import bcp, class_means, draw, mixture
+from kdlib.data.digits.mixture import bcp, class_means, class_pixels, draw, mixture
 from kdlib.experiments.eigencam import cam
 from kdlib.experiments.eigencam import run as eigencam
 from kdlib.models.network import Network
@@ -31,9 +30,11 @@ from kdlib.study import records
 from kdlib.study.keeping import record_of
 from kdlib.study.rows import arrays_of, table
 from kdlib.teachers.contract import Teacher
+from kdlib.teachers.ensemble.teacher import Average
+from kdlib.teachers.kinds import KINDS
 from kdlib.teachers.variational.bayesianize import bayesianize
 from kdlib.teachers.variational.options import Options
-from kdlib.teachers.variational.teacher import Variational
+from kdlib.teachers.variational.teacher import Drawn
 
 IMAGES = DATASET.test.images[:40]
 
@@ -175,7 +176,7 @@ def test_overlap_and_chance() -> None:
 
 
 def test_class_pixels_are_those_of_the_mixture() -> None:
-    pixels = cam.class_pixels(0.4)
+    pixels = class_pixels(0.4)
     images, labels = draw(60_000, 0.4, 5, "t", "t")
     x = images[:, 0].double()
     means = torch.stack([x[labels == c].mean(0) for c in range(10)])
@@ -183,7 +184,7 @@ def test_class_pixels_are_those_of_the_mixture() -> None:
     variances = torch.stack([x[labels == c].var(0) for c in range(10)])
     drawn = (means[:, None] - means).square() / (variances[:, None] + variances)
     torch.testing.assert_close(pixels, drawn.sum(1) / 9, atol=0.03, rtol=0.05)
-    assert (cam.class_pixels(1.0) <= pixels).all(), "noise hides the class"
+    assert (class_pixels(1.0) <= pixels).all(), "noise hides the class"
     assert mixture().means.shape[-1] == pixels[0].numel()
     # pixels that carry the class do: without them the BCP of the label falls more than without as many others
     truth = bcp(images[:2000], 0.4).gather(1, labels[:2000, None])
@@ -201,7 +202,7 @@ def test_the_teacher_is_unchanged() -> None:
     plain = network().train()
     teacher = Teacher(plain, settings(), "t")
     before, outputs = digest(plain.state_dict(), ""), teacher.outputs(IMAGES)
-    for found in cam.networks_of(teacher):
+    for found in KINDS["deterministic"].networks(teacher, 1, 0):
         cam.eigen_cam(found, IMAGES)
     assert digest(plain.state_dict(), "") == before
     assert torch.equal(teacher.outputs(IMAGES), outputs)
@@ -209,29 +210,29 @@ def test_the_teacher_is_unchanged() -> None:
     assert not any(p.requires_grad or p.grad is not None for p in plain.parameters())
 
 
-def bayesian() -> Variational:
+def bayesian() -> Drawn:
     torch.manual_seed(3)
     made = bayesianize(network(), Options(initial_sd=0.5, max_sd=1.0))
-    return Variational(made, settings(), "bayes")
+    return Drawn(made, settings(), "bayes")
 
 
 def test_weight_samples_are_the_same_for_all_images_and_extend() -> None:
     teacher = bayesian()
     state = torch.get_rng_state()
-    few = [cam.eigen_cam(found, IMAGES) for found in cam.networks_of(teacher, 2, seed=7)]
-    more = [cam.eigen_cam(found, IMAGES[:10]) for found in cam.networks_of(teacher, 3, seed=7)]
+    few = [cam.eigen_cam(found, IMAGES) for found in KINDS["variational"].networks(teacher, 2, 7)]
+    more = [cam.eigen_cam(found, IMAGES[:10]) for found in KINDS["variational"].networks(teacher, 3, 7)]
     assert torch.equal(torch.get_rng_state(), state), "the global random state is left alone"
     assert len(few) == 2 and len(more) == 3
     for a, b in zip(few, more, strict=False):
         torch.testing.assert_close(a[:10], b, atol=1e-4, rtol=0)
     assert not torch.allclose(few[0], few[1], atol=1e-2)
-    other = next(iter(cam.eigen_cam(found, IMAGES) for found in cam.networks_of(teacher, 1, seed=8)))
+    other = next(iter(cam.eigen_cam(found, IMAGES) for found in KINDS["variational"].networks(teacher, 1, 8)))
     assert not torch.allclose(other, few[0], atol=1e-2)
 
 
 def test_an_ensemble_has_a_map_for_each_member() -> None:
     members = [Teacher(network(seed), settings(), str(seed)) for seed in (0, 1)]
-    maps = [cam.eigen_cam(found, IMAGES) for found in cam.networks_of(Ensemble(members, "e"), samples=5)]
+    maps = [cam.eigen_cam(found, IMAGES) for found in KINDS["ensemble"].networks(Average(members, "e"), 5, 0)]
     alone = [cam.eigen_cam(member.network, IMAGES) for member in members]
     assert len(maps) == 2 and all(torch.equal(a, b) for a, b in zip(maps, alone, strict=True))
 
@@ -290,7 +291,7 @@ def test_a_run_holds_maps_and_numbers(made: Path, monkeypatch: pytest.MonkeyPatc
         assert run.metrics["cam_entropy"] == pytest.approx(float(cam.entropy(maps).mean()), abs=2e-3)
         assert ("cam_spread" in run.metrics) == (kind == "variational")
         assert run.metrics["cam_overlap"] == pytest.approx(
-            float(cam.overlap(maps, cam.class_pixels(0.4)[arrays["labels"]]).mean()), abs=2e-3
+            float(cam.overlap(maps, class_pixels(0.4)[arrays["labels"]]).mean()), abs=2e-3
         )
 
 

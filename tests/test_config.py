@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kdlib.base.defaults import PRESETS
 
-from kdlib.base.config import SCHEMAS, RunType, effective, kind_of
+from kdlib.base.config import RunType, effective, kind_of
 from kdlib.base.errors import InputError
-from kdlib.runs.recipes import fields, resolve
-from kdlib.training.config import Preset
+from kdlib.runs.recipes import RECIPES, fields, resolve
+from kdlib.training.config import PRESETS, Preset
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 
@@ -110,7 +109,7 @@ def test_every_parameter_says_what_it_means(run_type: RunType) -> None:
     for field in fields(run_type).values():
         assert field.description
         assert kind_of(field) in ("value", "set", "path")
-    assert set(SCHEMAS) == set(RunType)
+    assert set(RECIPES) == set(RunType)
 
 
 @pytest.mark.parametrize(

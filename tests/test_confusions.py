@@ -13,8 +13,9 @@ from small import DATASET
 
 from kdlib.base import paths
 from kdlib.measures import metrics
+from kdlib.measures.confusion import count
 from kdlib.report import zeroshot
-from kdlib.report.confusions import Confusion, count, counts_of, mean_shares
+from kdlib.report.confusions import Confusion, counts_of, mean_shares
 from kdlib.report.pages import picture
 from kdlib.report.sections import sections
 from kdlib.runs.execute import execute

@@ -21,9 +21,12 @@ from kdlib.models.network import Network
 from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
-from kdlib.teachers.contract import Making, Teacher
-from kdlib.teachers.laplace import fit
-from kdlib.teachers.variational import Options, bayesianize, sample_forward
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.laplace.fit import fit
+from kdlib.teachers.making import Making
+from kdlib.teachers.variational.bayesianize import bayesianize
+from kdlib.teachers.variational.options import Options
+from kdlib.teachers.variational.sampling import sample_forward
 from kdlib.training.hardware import seed_everything
 from kdlib.training.loop import Batch, History
 

@@ -16,8 +16,8 @@ from PIL import Image
 from kdlib import data
 from kdlib.base import paths
 from kdlib.base.errors import InputError
-from kdlib.data import cache
-from kdlib.data.cifar import humans, subsets
+from kdlib.data import cache, subsets
+from kdlib.data.cifar import humans
 from kdlib.data.cifar import images as cifar
 from kdlib.data.options import BCPSource
 

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from kdlib.runs import execute
 from kdlib.students.config import StudentConfig
-from kdlib.students.distill import kd_loss, objective, supervision, temper
+from kdlib.students.distill import objective, supervision
+from kdlib.students.loss import kd_loss, temper
 from kdlib.training.loop import Batch
 
 G = torch.Generator().manual_seed(0)

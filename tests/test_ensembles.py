@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import small
 import torch
-from kdlib.teachers.ensembles import FIRST_PASS, AugmentationAveraged, Ensemble
 
 from kdlib import teachers
 from kdlib.base.errors import InputError
@@ -15,20 +14,22 @@ from kdlib.data.options import Augmentation
 from kdlib.data.views import PAD, view
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import plan
+from kdlib.teachers.augmentation_averaged.teacher import FIRST_PASS, Views
+from kdlib.teachers.ensemble.teacher import Average
 
 IMAGES = small.DATASET.test.images
 VIEWS = Augmentation.REFLECT_CROP_FLIP
 
 
-def averaged(views: int = 4, augmentation: Augmentation = VIEWS, seed: int = 3) -> AugmentationAveraged:
-    return AugmentationAveraged(small.untrained_teacher(), views, augmentation, seed, PAD, "averaged")
+def averaged(views: int = 4, augmentation: Augmentation = VIEWS, seed: int = 3) -> Views:
+    return Views(small.untrained_teacher(), views, augmentation, seed, PAD, "averaged")
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_an_ensemble_is_the_mean_of_its_members(temperature: float) -> None:
     members = [small.untrained_teacher(seed) for seed in range(3)]
     mean = torch.stack([member.probs(IMAGES, temperature) for member in members]).mean(0)
-    assert torch.allclose(Ensemble(members, "e").probs(IMAGES, temperature), mean, atol=1e-6)
+    assert torch.allclose(Average(members, "e").probs(IMAGES, temperature), mean, atol=1e-6)
 
 
 def test_an_ensemble_of_the_store_is_that_of_its_runs(store: Path) -> None:

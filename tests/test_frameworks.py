@@ -10,28 +10,36 @@ from typing import Any
 import pytest
 import small
 import torch
-from kdlib.base.defaults import FRAMEWORK_WEIGHTS, FRAMEWORK_WEIGHTS_ON_DIGITS
-from kdlib.students.frameworks.decoupled import decoupled, dkd_loss
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib import models
-from kdlib.base.config import Framework, RunType, TeacherKind, effective
+from kdlib.base.config import RunType, effective
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import read_tensors
 from kdlib.models.network import Network
 from kdlib.runs import execute
+from kdlib.runs.plans import plan
 from kdlib.runs.recipes import resolve
-from kdlib.students import frameworks
-from kdlib.students.distill import objective
-from kdlib.students.frameworks import attention, contrast, correlation, hint, information, relations, review, rotations
+from kdlib.runs.student import networks_of
+from kdlib.students.distill import auxiliary_of, objective
+from kdlib.students.frameworks import FRAMEWORKS, at, pkt, rkd, sp
+from kdlib.students.frameworks import check as check_framework
 from kdlib.students.frameworks.base import Auxiliary, Features, features, outputs, paired, shapes_of
+from kdlib.students.frameworks.cc import loss as correlation
+from kdlib.students.frameworks.crd import loss as contrast
+from kdlib.students.frameworks.dkd.loss import decoupled, dkd_loss
+from kdlib.students.frameworks.fitnet import loss as hint
+from kdlib.students.frameworks.hsakd import loss as rotations
+from kdlib.students.frameworks.reviewkd import loss as review
+from kdlib.students.frameworks.vid import loss as information
+from kdlib.teachers.kinds import KINDS
 from kdlib.training import loop as training
 from kdlib.training.loop import Batch
 from kdlib.training.schedule import plan_steps
 
-BESIDE = [name for name in Framework if name != "kd"]
-FOLLOWING = [name for name in Framework if name not in frameworks.PROBABILITIES]
+BESIDE = [name for name in FRAMEWORKS if name != "kd"]
+FOLLOWING = [name for name, framework in FRAMEWORKS.items() if framework.follows]
 N = 6
 G = torch.Generator().manual_seed(1)
 
@@ -54,10 +62,10 @@ INDEX = torch.tensor([3, 14, 15, 92, 65, 35])
 BATCH = Batch(INDEX, 0, small.DATASET.train.take(INDEX), small.DATASET.train.labels[INDEX], 0.0)
 
 
-def auxiliary(name: Framework, teacher: Network, student: Network, **given: Any) -> Auxiliary:
+def auxiliary(name: str, teacher: Network, student: Network, **given: Any) -> Auxiliary:
     config = small.student(teacher="deterministic", framework=name, **given)
     torch.manual_seed(2)
-    made = frameworks.build(config, student, teacher, small.DATASET)
+    made = auxiliary_of(config, student, teacher, small.DATASET)
     assert made is not None
     return made
 
@@ -87,7 +95,7 @@ def test_attention() -> None:
         maps = [x.square().sum(1).flatten(1) for x in (s, t)]
         a, b = (m / m.norm(dim=1, keepdim=True) for m in maps)
         total += float((a - b).square().mean())
-    assert float(attention.loss(MINE, THEIRS)) == pytest.approx(total, rel=1e-4)
+    assert float(at.loss(MINE, THEIRS)) == pytest.approx(total, rel=1e-4)
 
 
 def cosines(x: Tensor) -> Tensor:
@@ -98,13 +106,13 @@ def cosines(x: Tensor) -> Tensor:
 def test_probabilistic_knowledge_transfer() -> None:
     shares = [(cosines(x.embedding) + 1) / 2 for x in (MINE, THEIRS)]
     s, t = (x / x.sum(1, keepdim=True) for x in shares)
-    assert float(relations.pkt(MINE, THEIRS)) == pytest.approx(float((t * (t / s).log()).mean()), rel=1e-3)
+    assert float(pkt.loss(MINE, THEIRS)) == pytest.approx(float((t * (t / s).log()).mean()), rel=1e-3)
 
 
 def test_similarity_preserving() -> None:
     grams = [z @ z.T for z in (x.stages[-1].flatten(1) for x in (MINE, THEIRS))]
     s, t = (gram / gram.norm(dim=1, keepdim=True) for gram in grams)
-    assert float(relations.sp(MINE, THEIRS)) == pytest.approx(float((s - t).square().sum()) / N**2, rel=1e-4)
+    assert float(sp.loss(MINE, THEIRS)) == pytest.approx(float((s - t).square().sum()) / N**2, rel=1e-4)
 
 
 def test_relational() -> None:
@@ -125,7 +133,7 @@ def test_relational() -> None:
         return F.smooth_l1_loss(of(MINE.embedding), of(THEIRS.embedding))
 
     wanted = 25 * huber(distances) + 50 * huber(angles)
-    assert float(relations.rkd(MINE, THEIRS)) == pytest.approx(float(wanted), rel=1e-3)
+    assert float(rkd.loss(MINE, THEIRS)) == pytest.approx(float(wanted), rel=1e-3)
 
 
 def test_correlation() -> None:
@@ -277,7 +285,7 @@ def test_rotations() -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in FOLLOWING if n not in ("crd", "vid", "cc")])
-def test_a_student_that_is_its_teacher_has_nothing_to_learn(name: Framework) -> None:
+def test_a_student_that_is_its_teacher_has_nothing_to_learn(name: str) -> None:
     teacher = network().eval()
     made = auxiliary(name, teacher, teacher).eval()
     if isinstance(made, hint.Hint):
@@ -308,16 +316,16 @@ def test_the_loss_is_that_of_kd_and_beta_times_the_framework_s(kd_weight: float)
     made = auxiliary("at", teacher, student)
     found = objective(student, config, supervision, made)(BATCH)
     plain = objective(student, small.student(**given), supervision)(BATCH)
-    apart = attention.loss(features(student, BATCH.images), features(teacher, BATCH.images))
+    apart = at.loss(features(student, BATCH.images), features(teacher, BATCH.images))
     assert torch.allclose(found, plain + 50 * apart, rtol=1e-5)
 
 
 def test_published_weights_and_idle_parameters() -> None:
     for name in BESIDE:
         published = small.student(dataset="cifar100", teacher="deterministic", framework=name)
-        assert published.framework_weight == FRAMEWORK_WEIGHTS[name]
+        assert published.framework_weight == FRAMEWORKS[name].weight
         config = small.student(teacher="deterministic", framework=name)
-        assert config.framework_weight == FRAMEWORK_WEIGHTS_ON_DIGITS[name]
+        assert config.framework_weight == FRAMEWORKS[name].weights["digits"]
         same = small.student(teacher="deterministic", framework=name, framework_weight=config.framework_weight)
         other = small.student(teacher="deterministic", framework=name, framework_weight=0.123)
         assert effective(same) == effective(config) != effective(other)
@@ -356,7 +364,7 @@ SHORT: dict[str, Any] = {"epochs": 2, "batch_size": 20, "learning_rate": 3e-3}
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_each_framework_trains(name: Framework, taught: str, teachers: Path) -> None:
+def test_each_framework_trains(name: str, taught: str, teachers: Path) -> None:
     before = small.content(execute.runs.Run(taught))
     run = execute.execute(small.student(teacher=taught, framework=name, **SHORT))
     losses = run.history()["train_loss"]
@@ -366,7 +374,7 @@ def test_each_framework_trains(name: Framework, taught: str, teachers: Path) -> 
     plain = execute.execute(small.student(teacher=taught, **SHORT))
     assert run.name != plain.name
     assert any(not torch.equal(v, plain.weights()[k]) for k, v in run.weights().items())
-    student, _ = execute.networks_of(small.student(teacher=taught, framework=name, **SHORT))
+    student, _ = networks_of(plan(small.student(teacher=taught, framework=name, **SHORT)))
     seen = small.DATASET.test.images
     assert torch.allclose(student.probs(seen).log().half(), run.predictions()["test"], atol=2e-3)
 
@@ -387,9 +395,7 @@ def test_the_teacher_is_asked_and_never_changed() -> None:
 
 
 @pytest.mark.parametrize("name", ["crd", "vid", "hsakd", "reviewkd"])
-def test_an_interrupted_student_ends_bit_identical(
-    name: Framework, taught: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_student_ends_bit_identical(name: str, taught: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config = small.student(teacher=taught, framework=name, **SHORT, seed=1)
     straight = small.content(execute.execute(config))
     seen, view = [0], training.view
@@ -404,7 +410,7 @@ def test_an_interrupted_student_ends_bit_identical(
     again = config.model_copy(update={"retrain": True})
     with pytest.raises(KeyboardInterrupt):
         execute.execute(again)
-    run = execute.plan(config).run
+    run = plan(config).run
     assert any(key.startswith("trained/auxiliary.") for key in checkpoint(run.checkpoints))
     with pytest.raises(KeyboardInterrupt):
         execute.execute(config)
@@ -419,18 +425,18 @@ def checkpoint(folder: Path) -> dict[str, Tensor]:
 # --- what is refused ----------------------------------------------------------------------------------------------
 
 
-def check(name: Framework, student: str, teacher: str, kind: TeacherKind = "deterministic") -> None:
+def check(name: str, student: str, teacher: str, kind: str = "deterministic") -> None:
     with torch.device("meta"):
         networks = [models.build(n, 10, 3, 32) for n in (student, teacher)]
     config = small.student(teacher="deterministic", framework=name)
-    frameworks.check(config, small.DATASET.classes, networks[0], kind, networks[1])
+    check_framework(config, 10, 0, networks[0], KINDS[kind], networks[1])
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_networks_of_other_depths_match_or_are_refused(name: Framework) -> None:
+def test_networks_of_other_depths_match_or_are_refused(name: str) -> None:
     check(name, "mobilenetv2", "resnet50")
     check(name, "shufflenetv1", "resnet32x4")
-    if name in frameworks.BY_STAGE:
+    if FRAMEWORKS[name].by_stage:
         with pytest.raises(InputError) as refused:
             check(name, "wrn_16_2", "resnet50")
         assert str(refused.value) == (
@@ -442,7 +448,7 @@ def test_networks_of_other_depths_match_or_are_refused(name: Framework) -> None:
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_only_one_network_can_be_followed(name: Framework) -> None:
+def test_only_one_network_can_be_followed(name: str) -> None:
     for kind in ("ensemble", "variational"):
         if name == "dkd":
             check(name, "cnn4", "cnn8", kind)
@@ -478,7 +484,7 @@ def test_networks_of_the_papers_are_compared(student: str, teacher: str) -> None
     for made in (hint.Hint, information.Information, review.Review, rotations.Rotations):
         logits, loss = made(theirs, *shapes)(mine, seen)
         assert logits.shape == (4, 10) and torch.isfinite(loss)
-    assert torch.isfinite(attention.loss(features(mine, images), features(theirs, images)))
+    assert torch.isfinite(at.loss(features(mine, images), features(theirs, images)))
 
 
 def test_outputs_are_named_as_torchdistill_takes_them() -> None:

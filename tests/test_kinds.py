@@ -20,8 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from kdlib import data, teachers
-from kdlib.base import kinds
-from kdlib.base.config import Precision, RunType, TeacherKind
+from kdlib.base.config import Precision, RunType
 from kdlib.base.errors import InputError
 from kdlib.base.files import write_json
 from kdlib.base.hashing import stream
@@ -34,7 +33,10 @@ from kdlib.store import runs
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.teachers.contract import Teacher, combine
+from kdlib.teachers.evaluation import evaluate
 from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kinds import KINDS
+from kdlib.teachers.loading import restored
 from kdlib.training import loop as training
 from kdlib.training.hardware import fast_bfloat16
 from kdlib.training.loop import Batch
@@ -145,7 +147,7 @@ def everything(teacher: Teacher) -> dict[str, Tensor]:
 
 
 def test_the_cases_are_all_kinds(made: dict[str, Run]) -> None:
-    assert {config_of(run).kind for run in made.values()} == set(TeacherKind)
+    assert {config_of(run).kind for run in made.values()} == set(KINDS)
     assert len({run.name for run in made.values()}) == len(CASES)
     for label, run in made.items():
         assert run.finished, label
@@ -163,7 +165,7 @@ from kdlib.runs.recipes import resolve
 from kdlib.runs.execute import dataset
 for name in sys.argv[1:]:
     loaded = teachers.load(name)
-    images = dataset(resolve("teacher", teachers.runs.Run(name).record["config"])).test.images[:100]
+    images = dataset(resolve("teacher", runs.Run(name).record["config"])).test.images[:100]
     torch.manual_seed(5)
     print(digest({"probs": loaded.probs(images, 2.0, 3)}, ""))
 """
@@ -183,7 +185,7 @@ def test_all_are_the_same_in_a_new_process(made: dict[str, Run]) -> None:
 @pytest.mark.parametrize("label", CASES)
 def test_numbers_are_those_of_what_is_loaded(made: dict[str, Run], label: str) -> None:
     run = made[label]
-    metrics, predictions, *_ = teachers.evaluate(teachers.load(run), dataset(config_of(run)), seed=config_of(run).seed)
+    metrics, predictions, *_ = evaluate(teachers.load(run), dataset(config_of(run)), seed=config_of(run).seed)
     if label == "laplace_all":  # laplace-torch's products of Jacobians differ in their last bits from call to call
         assert metrics == pytest.approx({name: run.metrics[name] for name in metrics}, rel=1e-6)
         return
@@ -505,7 +507,7 @@ MATTERS: list[tuple[dict[str, Any], set[str]]] = [
 
 
 def test_every_parameter_of_some_kinds_is_tried() -> None:
-    assert OTHER.keys() == kinds.SPECIFIC - {"parent", "members"}
+    assert OTHER.keys() == {name for kind in KINDS.values() for name in kind.own()}
 
 
 @pytest.mark.parametrize(("given", "matters"), MATTERS)
@@ -531,7 +533,7 @@ def refusal(config: dict[str, Any]) -> str:
     return sentence
 
 
-WITH_PARENT = [{"kind": str(kind)} for kind in kinds.WITH_PARENT]
+WITH_PARENT = [{"kind": kind.name} for kind in KINDS.values() if kind.starts_with == "parent"]
 
 
 @pytest.mark.parametrize("given", WITH_PARENT)
@@ -628,7 +630,7 @@ def test_tensors_that_do_not_fit_are_refused(made: dict[str, Run], label: str) -
         assert label in ("ensemble", "augmentation_averaged")
     for wrong in harmed:
         with pytest.raises(InputError) as refused:
-            teachers.restored(config_of(run), run.record, wrong, None, run.name)
+            restored(config_of(run), run.record, wrong, None, run.name)
         assert "\n" not in str(refused.value) and str(refused.value).endswith(".")
 
 

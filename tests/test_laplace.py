@@ -21,21 +21,18 @@ from torch.utils.data import DataLoader, TensorDataset
 from kdlib.base.errors import InputError, NotFinite
 from kdlib.models import build
 from kdlib.models.network import Network
-from kdlib.teachers.laplace import (
+from kdlib.teachers.laplace import links, prior
+from kdlib.teachers.laplace.fit import fit, from_state
+from kdlib.teachers.laplace.last_layer_kron import LastLayerKron, factors, fit_last_layer
+from kdlib.teachers.laplace.library import LibraryPosterior
+from kdlib.teachers.laplace.options import (
     HessianStructure,
-    LastLayerKron,
     Link,
     Options,
     Predictive,
     PriorPrecision,
     SubsetOfWeights,
-    fit,
-    from_state,
-    links,
-    prior,
 )
-from kdlib.teachers.laplace.last_layer_kron import factors, fit_last_layer
-from kdlib.teachers.laplace.library import LibraryPosterior
 
 CLASSES = 6
 

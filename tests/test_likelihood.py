@@ -8,7 +8,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.teachers.mse import MSEOn, loss_of, mean_squared_error
+from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kinds import kind_of
+from kdlib.teachers.labels import Loss, OnLabels
+from kdlib.teachers.mse import MSEOn, mean_squared_error
+
+
+def loss_of(config: TeacherConfig) -> Loss:
+    kind = kind_of(config)
+    assert isinstance(kind, OnLabels)
+    return kind.loss(config)
+
 
 BCP = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
 

@@ -26,11 +26,12 @@ from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.teachers.contract import PARTS, in_batches, outputs_on
 from kdlib.teachers.kind import TeacherConfig
-from kdlib.teachers.variational import calibration, norms, pinned, sample_forward
+from kdlib.teachers.variational import calibration, norms
 from kdlib.teachers.variational import teacher as variational_teacher
 from kdlib.teachers.variational.bayesianize import layers
 from kdlib.teachers.variational.options import NormStatistics
-from kdlib.teachers.variational.teacher import Variational
+from kdlib.teachers.variational.sampling import pinned, sample_forward
+from kdlib.teachers.variational.teacher import Drawn
 from kdlib.training.loop import Batch
 
 GIVEN = {"kind": "variational", "learning_rate": 0.02, "initial_sd": 0.3, "prior_scale": 2.0}
@@ -46,13 +47,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 @pytest.fixture
-def teacher(run: Run) -> Variational:
+def teacher(run: Run) -> Drawn:
     loaded = teachers.load(run)
-    assert isinstance(loaded, Variational)
+    assert isinstance(loaded, Drawn)
     return loaded
 
 
-def by_hand(teacher: Variational, weights: list[Tensor]) -> nn.Module:
+def by_hand(teacher: Drawn, weights: list[Tensor]) -> nn.Module:
     """Return a plain network with these weights, its batch norms re-estimated on the calibration images by torch."""
     network = models.build("cnn4", 10, 1, 8)
     plain = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
@@ -74,7 +75,7 @@ def by_hand(teacher: Variational, weights: list[Tensor]) -> nn.Module:
     return network.eval()
 
 
-def test_a_draw_is_the_network_re_estimated_by_hand(teacher: Variational) -> None:
+def test_a_draw_is_the_network_re_estimated_by_hand(teacher: Drawn) -> None:
     outputs = teacher.outputs(IMAGES, 3)
     for sample in range(3):
         weights, statistics = teacher.numbered(sample)
@@ -88,7 +89,7 @@ def test_a_draw_is_the_network_re_estimated_by_hand(teacher: Variational) -> Non
     assert not torch.allclose(outputs[0], outputs[1], atol=1e-2)
 
 
-def test_the_centre_too(teacher: Variational) -> None:
+def test_the_centre_too(teacher: Drawn) -> None:
     network = by_hand(teacher, [layer.posterior.centre() for layer in layers(teacher.network)])
     with torch.no_grad():
         torch.testing.assert_close(teacher.network(IMAGES), network(IMAGES), atol=1e-4, rtol=1e-4)
@@ -98,12 +99,12 @@ def test_the_centre_too(teacher: Variational) -> None:
     assert not torch.allclose(running(IMAGES), teacher.network(IMAGES), atol=1e-2)
 
 
-def test_training_is_validated_at_the_centre_with_its_norms(run: Run, teacher: Variational) -> None:
+def test_training_is_validated_at_the_centre_with_its_norms(run: Run, teacher: Drawn) -> None:
     nll = nn.functional.cross_entropy(teacher.network(small.DATASET.val.images), small.DATASET.val.labels)
     assert run.history()["val_nll"].iloc[-1] == pytest.approx(float(nll), rel=1e-6)
 
 
-def test_running_buffers_are_those_that_training_left(run: Run, teacher: Variational) -> None:
+def test_running_buffers_are_those_that_training_left(run: Run, teacher: Drawn) -> None:
     before = digest(run.weights(), "")
     teacher.probs(IMAGES, 2.0, 4)
     list(outputs_on(teacher, small.DATASET.val, 2, (0, 1)))
@@ -112,16 +113,16 @@ def test_running_buffers_are_those_that_training_left(run: Run, teacher: Variati
     assert not any(norm.estimating for norm in norms.norms(teacher.network))
 
 
-def test_loop_and_vectorised_pass_have_the_same_draws(teacher: Variational) -> None:
+def test_loop_and_vectorised_pass_have_the_same_draws(teacher: Drawn) -> None:
     ways = [sample_forward(teacher.network, IMAGES, 5, vectorised=way, numbered=teacher.numbered) for way in (0, 1)]
     torch.testing.assert_close(*ways, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(ways[0], teacher.outputs(IMAGES, 5), atol=1e-4, rtol=1e-4)
 
 
-def test_statistics_depend_on_the_draw_alone(run: Run, teacher: Variational) -> None:
+def test_statistics_depend_on_the_draw_alone(run: Run, teacher: Drawn) -> None:
     """Whoever asks for whatever: the bits of a draw's statistics are the same."""
     expected = [teachers.load(run).numbered(sample)[1] for sample in range(3)]  # type: ignore[attr-defined]
-    asks: list[Callable[[Variational], object]] = [
+    asks: list[Callable[[Drawn], object]] = [
         lambda asked: asked.outputs(IMAGES, 3),
         lambda asked: asked.outputs(IMAGES[7:8], 3),
         lambda asked: [asked.outputs(one, 3) for one in IMAGES[:5].flip(0).split(1)],
@@ -130,14 +131,14 @@ def test_statistics_depend_on_the_draw_alone(run: Run, teacher: Variational) -> 
     ]
     for ask in asks:
         asked = teachers.load(run)
-        assert isinstance(asked, Variational)
+        assert isinstance(asked, Drawn)
         torch.manual_seed(len(asked.known))
         ask(asked)
         for sample, statistics in enumerate(expected):
             assert all(torch.equal(*pair) for pair in zip(asked.known[sample][1], statistics, strict=True))
 
 
-def test_draws_that_are_not_kept_are_the_same(teacher: Variational, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_draws_that_are_not_kept_are_the_same(teacher: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = teacher.outputs(IMAGES, 3)
     assert all(weights for weights, _ in teacher.known.values())
     monkeypatch.setattr(variational_teacher, "DRAWS_AT_ONCE", 1)
@@ -147,7 +148,7 @@ def test_draws_that_are_not_kept_are_the_same(teacher: Variational, monkeypatch:
     assert not any(weights for weights, _ in teacher.known.values())
 
 
-def test_answers_depend_on_no_other_image_and_no_other_sample(teacher: Variational) -> None:
+def test_answers_depend_on_no_other_image_and_no_other_sample(teacher: Drawn) -> None:
     state = torch.get_rng_state()
     together = teacher.outputs(IMAGES, 4)
     alone = torch.cat([teacher.outputs(one, 4) for one in IMAGES[:20].split(1)], 1)
@@ -157,7 +158,7 @@ def test_answers_depend_on_no_other_image_and_no_other_sample(teacher: Variation
     assert torch.equal(torch.get_rng_state(), state), "the global random state is left alone"
 
 
-def test_a_draw_serves_a_block_of_rows(teacher: Variational) -> None:
+def test_a_draw_serves_a_block_of_rows(teacher: Drawn) -> None:
     teacher.block = 40
     split = small.DATASET.val
     outputs = torch.cat(list(outputs_on(teacher, split, 2, (5, PARTS.index("val")))), 1)
@@ -173,16 +174,16 @@ def test_a_draw_serves_a_block_of_rows(teacher: Variational) -> None:
     assert parts == [(0, [3, 39]), (1, [40]), (2, [99])]
 
 
-def test_blocks_are_2500_images(teacher: Variational) -> None:
+def test_blocks_are_2500_images(teacher: Drawn) -> None:
     assert [len(rows) for _, rows in in_batches(teacher, torch.arange(5600))] == [500] * 11 + [100]
     assert len({asked.keys for asked, _ in in_batches(teacher, torch.arange(5600))}) == 3
 
 
-def answers(teacher: Variational, rows: Tensor) -> Answers:
+def answers(teacher: Drawn, rows: Tensor) -> Answers:
     return Answers(teacher, small.DATASET.train, rows, "f", Augmentation.NONE, 0, None, samples=2)
 
 
-def test_kept_answers_draw_for_each_pass_sample_and_block(teacher: Variational) -> None:
+def test_kept_answers_draw_for_each_pass_sample_and_block(teacher: Drawn) -> None:
     teacher.block = 50
     train, few = small.DATASET.train, torch.tensor([0, 49, 50, 120, 199])
 
@@ -197,7 +198,7 @@ def test_kept_answers_draw_for_each_pass_sample_and_block(teacher: Variational) 
     torch.testing.assert_close(whole[3], torch.cat(live).softmax(-1).mean(0)[0], atol=2e-3, rtol=0)
 
 
-def test_eigen_cam_looks_at_networks_with_the_norms_of_their_draw(teacher: Variational) -> None:
+def test_eigen_cam_looks_at_networks_with_the_norms_of_their_draw(teacher: Drawn) -> None:
     given = []
     for network in cam.networks_of(teacher, 2, seed=3):
         assert torch.equal(network(IMAGES), network(IMAGES))
@@ -209,12 +210,12 @@ def test_eigen_cam_looks_at_networks_with_the_norms_of_their_draw(teacher: Varia
     assert not torch.equal(given[0][0], given[1][0])
 
 
-def test_a_loaded_teacher_answers_with_the_same_bits(run: Run, teacher: Variational) -> None:
+def test_a_loaded_teacher_answers_with_the_same_bits(run: Run, teacher: Drawn) -> None:
     _, predictions, _ = teachers.evaluate(teacher, small.DATASET, seed=0)
     assert all(torch.equal(predictions[part], run.predictions()[part]) for part in ("val", "test"))
 
 
-def test_pinned_weights_alone_keep_the_norms_that_are_there(teacher: Variational) -> None:
+def test_pinned_weights_alone_keep_the_norms_that_are_there(teacher: Drawn) -> None:
     before = [norm.given for norm in norms.norms(teacher.network)]
     weights, statistics = teacher.numbered(0)
     with pinned(teacher.network, weights, statistics):
@@ -350,7 +351,7 @@ def test_a_run_that_is_older_than_the_parameter_keeps_its_meaning(store: object)
     del record["config"]["norm_statistics"]
     (run.path / "config.json").write_text(json.dumps(record))
     loaded = teachers.load(runs.Run(run.name))
-    assert isinstance(loaded, Variational) and loaded.images is None
+    assert isinstance(loaded, Drawn) and loaded.images is None
     metrics, _, _ = teachers.evaluate(loaded, small.DATASET)
     assert metrics.items() <= run.metrics.items()
     parent = plan(small.student(teacher=run.name)).parents["teacher"]

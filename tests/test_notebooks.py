@@ -19,11 +19,12 @@ from kernel import Kernel, code_cells, started, with_values
 from papermill.cli import papermill
 
 from kdlib.base import paths, progress
-from kdlib.base.config import RunType, TeacherKind
+from kdlib.base.config import RunType
 from kdlib.base.tensors import digest, read_tensors
 from kdlib.runs import notebook
 from kdlib.runs.recipes import fields, resolve
 from kdlib.runs.sweeps import expand
+from kdlib.teachers.kinds import KINDS
 
 NAMES = sorted(path.stem for path in paths.NOTEBOOKS.glob("*.ipynb"))
 SMALL: dict[str, Any] = {"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 3, "threads": 1}
@@ -94,7 +95,7 @@ def test_the_parameters_cell_is_the_schema(name: str) -> None:
 def test_an_untouched_notebook_means_what_no_parameter_means(name: str) -> None:
     namespace: dict[str, Any] = {}
     exec(code_cells(name)[0], namespace)
-    for kind in TeacherKind if name == "teacher" else ("",):
+    for kind in KINDS if name == "teacher" else ("",):
         given = {n: namespace[n] for n in notebook.parameters(name) if namespace[n] is not None}
         asked = {"kind": kind} if kind else {}
         assert expand(name, {**given, **asked}) == [resolve(name, asked)]

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from kdlib import teachers
-from kdlib.base import sets
 from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import write_tensors
 from kdlib.experiments.measure import MeasureConfig
+from kdlib.experiments.synthetic import sets
 from kdlib.experiments.synthetic.config import SyntheticConfig
 from kdlib.experiments.synthetic.problem import dirichlet
 from kdlib.report import humans

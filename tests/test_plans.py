@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import small
 
-from kdlib.base import kinds
-from kdlib.base.config import RunType, TeacherKind, parameter
+from kdlib.base.config import RunType, parameter
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import write_tensors
 from kdlib.data.classes import named_once, resolve_classes
@@ -18,6 +17,7 @@ from kdlib.runs.plans import name_of, plan
 from kdlib.runs.recipes import resolve
 from kdlib.students.config import StudentConfig
 from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kinds import KINDS
 
 TEACHER, STUDENT, MEASURE = RunType.TEACHER, RunType.STUDENT, RunType.MEASURE
 FINGERPRINT = "0123456789abcdef"
@@ -117,11 +117,11 @@ def test_what_does_not_matter_is_not_in_the_name(store: Path, idle: dict[str, An
 
 
 def test_samples_of_a_stochastic_teacher_are_in_the_name(store: Path) -> None:
-    for kind in TeacherKind:
-        if kind in kinds.PARENTS:
+    for kind in KINDS.values():
+        if kind.starts_with is not None:
             continue
-        names = {name(RunType.STUDENT, teacher=str(kind), samples=samples) for samples in (1, 4)}
-        assert len(names) == 1 + (kind in kinds.STOCHASTIC), kind
+        names = {name(RunType.STUDENT, teacher=kind.name, samples=samples) for samples in (1, 4)}
+        assert len(names) == 1 + kind.stochastic, kind.name
 
 
 def test_a_dataset_has_one_name(store: Path) -> None:

@@ -7,10 +7,10 @@ import math
 import pytest
 import small
 import torch
-from kdlib.runs.checks import check_training
 from torch import nn
 
 from kdlib.base.errors import InputError
+from kdlib.training.config import check as check_training
 from kdlib.training.schedule import learning_rate, optimizer_of, plan_steps, steps_of
 
 

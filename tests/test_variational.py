@@ -15,20 +15,11 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from kdlib.base.errors import InputError
 from kdlib.models import build
-from kdlib.teachers.variational import (
-    Family,
-    Options,
-    bayesianize,
-    draw,
-    kl,
-    kl_weight,
-    mean_forward,
-    pinned,
-    posteriors,
-    sample_forward,
-)
+from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight, posteriors
 from kdlib.teachers.variational.inducing import DIAGONAL_FLOOR, Inducing
 from kdlib.teachers.variational.mean_field import MeanField
+from kdlib.teachers.variational.options import Family, Options
+from kdlib.teachers.variational.sampling import draw, mean_forward, pinned, sample_forward
 
 MEAN_FIELD = Options(family=Family.MEAN_FIELD)
 SMALL = Options(inducing_rows=4, inducing_columns=5)
