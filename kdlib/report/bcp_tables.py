@@ -220,13 +220,13 @@ def nearest(part: Section, name: str, frame: pd.DataFrame) -> Markdown:
 
 def widest(table: pd.DataFrame) -> str:
     """Say how wide the intervals over seeds are that a figure of means by class cannot show."""
-    spread = table.groupby(["group", "class"])["kl"].agg(["std", "count"])
+    spread = table.groupby(["group", "class"])["kl"].agg(["sem", "count"])
     n = _number_of(spread["count"])
     if spread["count"].min() < 2:
         return "One seed, so no interval."
     from scipy.special import stdtrit
 
-    half = stdtrit(spread["count"] - 1, 0.975) * spread["std"] / np.sqrt(spread["count"])
+    half = stdtrit(spread["count"] - 1, 0.975) * spread["sem"]
     return f"Half-widths of 95 % t intervals over n = {n} seeds: median {half.median():.2f}, widest {half.max():.2f}."
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from kdlib.report.claims import Effect, mean_interval
 from kdlib.report.claims.choice import chosen
@@ -82,6 +81,8 @@ def paired(
 
 def rank_correlation(a: pd.Series[float], b: pd.Series[float]) -> float:
     """Return Spearman's rank correlation; NaN where all values of a side are equal, which have no order."""
+    from scipy.stats import spearmanr
+
     return float(spearmanr(a, b).statistic) if a.nunique() > 1 and b.nunique() > 1 else math.nan
 
 

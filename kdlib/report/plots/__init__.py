@@ -237,7 +237,7 @@ def reliability(
         bins: how many bins.
         binning: bins of equal width or of equal mass.
     """
-    from scipy.special import betaincinv
+    from statsmodels.stats.proportion import proportion_confint
 
     answers = log_probs if isinstance(log_probs, Mapping) else {"deterministic": log_probs}
     marks = marks_of(answers)
@@ -246,10 +246,7 @@ def reliability(
     for label, values in answers.items():
         mark, (confidence, correct) = marks[label], top(values, labels)
         found = binned(confidence, correct, bins, binning)
-        hits = np.round(found.accuracy * found.count)
-        low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), found.count - hits + 1, 0.025), 0)
-        misses = found.count - hits
-        high = np.where(misses > 0, betaincinv(hits + 1, np.maximum(misses, 1), 0.975), 1)
+        low, high = proportion_confint(np.round(found.accuracy * found.count), found.count, method="beta")
         x = 100 * found.confidence
         axes.vlines(x, 100 * low, 100 * high, color=mark.color, linewidth=1.2, alpha=0.6)
         sure = found.count >= 10

@@ -98,7 +98,7 @@ def reliability_grid(log_probs: Mapping[str, ArrayLike], labels: ArrayLike, bins
         labels: `(n,)` integers.
         bins: how many bins.
     """
-    from scipy.stats import binomtest
+    from statsmodels.stats.proportion import proportion_confint
 
     marks = marks_of(log_probs)
     figure, panels = grid(0.9 + 2.1 * -(-len(log_probs) // 3), len(log_probs), 3)
@@ -106,10 +106,10 @@ def reliability_grid(log_probs: Mapping[str, ArrayLike], labels: ArrayLike, bins
         found = reliability(*top(values, labels), bins)
         held = found.count >= 10
         x, accuracy = 100 * found.confidence[held], found.accuracy[held]
-        counts = found.count[held].astype(int)
-        ends = [binomtest(round(a * n), n).proportion_ci() for a, n in zip(accuracy, counts.tolist(), strict=True)]
+        count = found.count[held]
+        low, high = proportion_confint(np.round(accuracy * count), count, method="beta")
         axes.plot([0, 100], [0, 100], color="#222222", linewidth=1)
-        axes.vlines(x, [100 * e.low for e in ends], [100 * e.high for e in ends], color=marks[label].color, linewidth=2)
+        axes.vlines(x, 100 * low, 100 * high, color=marks[label].color, linewidth=2)
         axes.plot(x, 100 * accuracy, marks[label].marker, color=marks[label].color, linestyle="-", markersize=5.5)
         axes.set_title(wrapped(label), fontsize=12)
         axes.set(xlim=(0, 102), ylim=(0, 102), xticks=[0, 50, 100], yticks=[0, 50, 100])
