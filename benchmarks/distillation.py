@@ -2,8 +2,8 @@
 
 The plain loop transforms each image with torchvision in two DataLoader workers, runs the teacher live and computes in
 float32; it has a process of its own, whose memory settings the library does not touch. The library's loop is
-`fit` with the supervision and the objective of `kdlib.students.distill`: a teacher's first student pays for its answers,
-a later one reads what was kept. All take turns, so a slow moment meets all; validation is left out of all.
+`fit` with the supervision and objective of `kdlib.students.distill`: a teacher's first student pays for its answers, a
+later one reads what was kept. All take turns, so a slow moment meets all; validation is left out of all.
 
 On a machine that others use, all loops compute with one thread: two would wait for each other at every barrier, which
 costs either loop up to fifteen times, and hides what is compared. `OMP_NUM_THREADS` decides otherwise.

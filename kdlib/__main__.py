@@ -35,7 +35,7 @@ def _run(arguments: argparse.Namespace) -> None:
     record = given["config"] if isinstance(given.get("config"), dict) else None  # of the config.json of a run
     if record is not None:
         given = {"run_type": given.get("run_type"), **record}
-    kind = RECIPES.one(str(given.pop("run_type", None) or ("student" if "teacher" in given else "teacher"))).name
+    kind = RECIPES.one(given.pop("run_type", None) or ("student" if "teacher" in given else "teacher")).name
     if record is not None:
         given = recorded(kind, given).model_dump()
     for planned in check(expand(kind, given)):
@@ -135,7 +135,7 @@ def _unpack(arguments: argparse.Namespace) -> None:
     """Put runs that another machine packed into the store; finished ones there stay as they are."""
     from kdlib.store.packing import unpack
 
-    for name, state in unpack(Path(arguments.folder)).items():
+    for name, state in unpack(Path(arguments.packing)).items():
         print(f"{name}  {state}")
 
 
@@ -172,7 +172,7 @@ def main(given: list[str] | None = None) -> int:
     for name, function, argument in (
         ("run", _run, "config"), ("list", _list, None), ("plan", _plan, "study"),
         ("study", _study, "study"), ("book", _book, None), ("records", _records, "study"),
-        ("unpack", _unpack, "folder"), ("notebooks", _notebooks, None),
+        ("unpack", _unpack, "packing"), ("notebooks", _notebooks, None),
     ):  # fmt: skip
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)

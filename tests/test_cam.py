@@ -307,7 +307,7 @@ def test_records_keep_the_maps_that_pages_show(made: Path, tmp_path: Path, monke
         assert stored and set(stored) == set(kept)
         for array in kept:
             np.testing.assert_array_equal(kept[array], stored[array][:20])
-    assert record_of(runs.Run(frame["run"].iloc[0]), with_maps=False)["arrays"] is None
+    assert record_of(runs.Run(frame["run"].iloc[0]), first_seed=False)["arrays"] is None
     assert arrays_of("nobody") == {}
     shown = cam_pages.grid(frame.assign(group=frame["teacher"]), "k", "digits", list("0123456789"))
     assert shown is not None and "image/png" in shown.data and "A spread is" in shown.data

@@ -12,6 +12,7 @@ import torch
 from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.measures.bcp_errors import tempered
+from kdlib.measures.cmi import cmi
 from kdlib.measures.metrics import measure
 from kdlib.report import cmi_by_temperature as sweeps
 from kdlib.report import temperature_tables
@@ -28,16 +29,16 @@ def test_the_cmi_of_a_stored_answer_is_that_of_the_tempered_logits(temperature: 
     logits, labels = 4 * torch.randn(300, 7, dtype=torch.float64), torch.randint(7, (300,))
     stored = torch.log_softmax(logits, 1)
     wanted = measure(logits / temperature, labels)["cmi"]
-    assert sweeps.cmi(tempered(stored.numpy(), temperature), labels.numpy()) == pytest.approx(wanted, abs=1e-12)
+    assert cmi(tempered(stored.numpy(), temperature), labels.numpy()) == pytest.approx(wanted, abs=1e-12)
     halved = stored.half().double().numpy()  # as runs keep them
-    assert sweeps.cmi(tempered(halved, temperature), labels.numpy()) == pytest.approx(wanted, rel=1e-3)
+    assert cmi(tempered(halved, temperature), labels.numpy()) == pytest.approx(wanted, rel=1e-3)
 
 
 def test_the_cmi_of_hand_made_answers() -> None:
     with np.errstate(divide="ignore"):
         sure = np.log(np.eye(2)[[0, 1, 0, 0]])
-    assert sweeps.cmi(sure, [0, 0, 1, 1]) == pytest.approx(np.log(2) / 2)
-    assert sweeps.cmi(np.log(np.full((4, 2), 0.5)), [0, 0, 1, 1]) == pytest.approx(0)
+    assert cmi(sure, [0, 0, 1, 1]) == pytest.approx(np.log(2) / 2)
+    assert cmi(np.log(np.full((4, 2), 0.5)), [0, 0, 1, 1]) == pytest.approx(0)
 
 
 def students(**changed: object) -> pd.DataFrame:

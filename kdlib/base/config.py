@@ -15,11 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from kdlib.base import paths
 from kdlib.base.errors import InputError
-
-PATHS = ("folder", "weights")
-"""What stands before the path of a dataset, or of a teacher."""
 
 
 class RunType(StrEnum):
@@ -143,25 +139,6 @@ def unknown(name: str, schema: type[Config], more: Iterable[str] = ()) -> str:
     near = difflib.get_close_matches(name, names, 1)
     hint = f"did you mean {near[0]}?" if near else f"allowed are {', '.join(names)}."
     return f"{name} is no parameter of {schema.run_type.value}: {hint}"
-
-
-def with_whole_paths(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters with their paths absolute: those of `data_root`, `folder:<path>` and `weights:<file>`.
-
-    So they mean the same in a plan and in a job, which runs in another folder. Lists are gone through.
-    """
-
-    def placed(name: str, value: Any) -> Any:
-        if isinstance(value, list):
-            return [placed(name, one) for one in value]
-        if not isinstance(value, str):
-            return value
-        before, _, path = value.partition(":")
-        if path and before in PATHS:
-            return f"{before}:{paths.whole(path)}"
-        return str(paths.whole(value)) if name == "data_root" else value
-
-    return {name: placed(name, value) for name, value in given.items()}
 
 
 def of_record(schema: type[C], values: Mapping[str, Any], dropped: Mapping[str, Any]) -> C:

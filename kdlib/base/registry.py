@@ -55,14 +55,15 @@ class Registry(Mapping[str, T]):
     def __len__(self) -> int:
         return len(self._things)
 
-    def one(self, name: str) -> T:
+    def one(self, name: object) -> T:
         """Return the thing of a name.
 
         Raises:
             InputError: there is none; the sentence says which there are.
         """
-        if name not in self._things:
-            raise InputError(f"{self.sort} = {name!r} is refused: allowed are {', '.join(self._things)}.")
+        if not isinstance(name, str) or name not in self._things:
+            shown = str(name) if isinstance(name, str) else name  # an enum's member as it is typed
+            raise InputError(f"{self.sort} = {shown!r} is refused: allowed are {', '.join(self._things)}.")
         return self._things[name]
 
 

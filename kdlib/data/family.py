@@ -28,6 +28,8 @@ class Family(ABC):
     """Pixels a side that its images may have, the first by default; none of them: what the user says."""
     architectures: ClassVar[Mapping[str, str]]
     """The network of a run type, where none is given."""
+    at_path: ClassVar[bool] = False
+    """Whether a path follows its name."""
     exact: ClassVar[bool] = False
     """Whether class probabilities are known for the image as drawn, and for no view of it."""
     teaches: ClassVar[bool] = False

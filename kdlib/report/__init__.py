@@ -1,1 +1,4 @@
-"""What the report notebooks say: their sections, tables and findings, from runs and records."""
+"""What pages say and draw: effects, choices and verdicts, figures, tables and words; what notebooks show of runs.
+
+May import `study` and what is below; torch only where a page shows images.
+"""

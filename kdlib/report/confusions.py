@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kdlib.measures.confusion import ARRAY, Counts
-from kdlib.runs.recipes import recipe_of, recorded
+from kdlib.measures.confusion import ARRAY, Counts, count
+from kdlib.runs.recipes import recorded
 from kdlib.store.runs import Run
 from kdlib.study import records
 
@@ -49,7 +49,10 @@ def counts_of(row: pd.Series[Any]) -> Confusion | None:
 
 
 def _of_run(row: pd.Series[Any]) -> Confusion | None:
+    from kdlib.runs.execute import labels_here
+
     run = Run(str(row["run"]))
-    config = recorded(str(row["run_type"]), run.record["config"])
-    counts = recipe_of(config).arrays(run, config, first_seed=False).get(ARRAY)
-    return None if counts is None else Confusion(counts.astype(np.int32), tuple(run.record["classes"]))
+    labels = labels_here(recorded(str(row["run_type"]), run.record["config"]))
+    if labels is None:
+        return None
+    return Confusion(count(run.predictions()["test"].numpy(), labels["test"]), tuple(run.record["classes"]))

@@ -10,7 +10,7 @@ from kdlib.base.errors import InputError
 from kdlib.experiments.eigencam import EigencamConfig
 from kdlib.runs.measure import MeasureRecipe
 from kdlib.runs.recipe import Arrays
-from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kind import as_teacher
 from kdlib.teachers.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ class EigencamRecipe(MeasureRecipe):
 
     def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
         """Return the config with the teacher's architecture."""
-        theirs = parents["teacher"].config
-        assert isinstance(theirs, TeacherConfig)
+        theirs = as_teacher(parents["teacher"].config)
         return super().completed(config, parents).model_copy(update={"architecture": theirs.architecture})
 
     def check_here(self, planned: Plan, dataset: Dataset) -> None:
@@ -61,9 +60,8 @@ class EigencamRecipe(MeasureRecipe):
         from kdlib.runs.networks import teacher_of
 
         parent = planned.parents["teacher"]
-        assert isinstance(planned.config, EigencamConfig) and isinstance(parent.config, TeacherConfig)
-        assert dataset is not None
-        fit(planned.config, teacher_of(parent, dataset, hardware), kind_of(parent.config), dataset, run)
+        assert isinstance(planned.config, EigencamConfig) and dataset is not None
+        fit(planned.config, teacher_of(parent, dataset, hardware), kind_of(as_teacher(parent.config)), dataset, run)
 
     def arrays(self, run: Run, config: Config, first_seed: bool) -> Arrays:
         """Return the pictures and maps of the first seed, which pages show."""

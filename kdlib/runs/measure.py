@@ -10,7 +10,7 @@ from kdlib.base.config import Config, RunType, at_constants
 from kdlib.experiments.measure import MeasureConfig
 from kdlib.runs.recipe import Planning, Recipe, needed
 from kdlib.students.config import WEIGHTS
-from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kind import as_teacher
 from kdlib.teachers.kinds import kind_of
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ class MeasureRecipe(Recipe):
 
     def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
         """Return the config; a number of samples means something of a stochastic teacher only."""
-        theirs = parents["teacher"].config
-        assert isinstance(theirs, TeacherConfig)
+        theirs = as_teacher(parents["teacher"].config)
         return config if kind_of(theirs).stochastic else config.model_copy(update={"eval_samples": None})
 
     def make(self, planned: Plan, dataset: Dataset | None, run: Run, hardware: Hardware) -> None:

@@ -14,7 +14,7 @@ from kdlib.runs.plans import Plan
 from kdlib.store.runs import Run
 from kdlib.teachers import loading
 from kdlib.teachers.contract import Teacher
-from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kind import as_teacher
 from kdlib.teachers.kinds import kind_of, recorded
 from kdlib.teachers.making import check_numbers
 from kdlib.training.hardware import Hardware
@@ -33,8 +33,7 @@ def shapes_alone(architecture: str | None, dataset: Dataset, look: Callable[[Net
 def teacher_of(parent: Plan, dataset: Dataset, hardware: Hardware) -> Teacher:
     """Load the teacher that a plan names: a run of the store or a file of weights."""
     if parent.file is not None:
-        assert isinstance(parent.config, TeacherConfig)
-        return loading.load_weights(parent.file, parent.config, dataset, hardware)
+        return loading.load_weights(parent.file, as_teacher(parent.config), dataset, hardware)
     return loading.load(parent.run, hardware)
 
 

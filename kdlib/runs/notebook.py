@@ -16,7 +16,7 @@ from kdlib.base.errors import InputError
 from kdlib.runs.recipes import of_notebook
 from kdlib.runs.sweeps import expand
 from kdlib.store.runs import Run
-from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kind import as_teacher
 from kdlib.teachers.kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,11 @@ def samples_note(plans: Sequence[Plan], samples: Any) -> Markdown | None:
     several = [int(value) for value in given if int(value) > 1]
     if not several:
         return None
-    alone = [planned for planned in plans if not any(_stochastic(one) for one in planned.parents.values())]
+    alone = [
+        planned
+        for planned in plans
+        if not any(kind_of(as_teacher(one.config)).stochastic for one in planned.parents.values())
+    ]
     names = list(dict.fromkeys(str(getattr(planned.config, "teacher", "")) for planned in alone))
     if not names:
         return None
@@ -120,10 +124,6 @@ def samples_note(plans: Sequence[Plan], samples: Any) -> Markdown | None:
         "samples that differ."
     )
     return said
-
-
-def _stochastic(teacher: Plan) -> bool:
-    return isinstance(teacher.config, TeacherConfig) and kind_of(teacher.config).stochastic
 
 
 def _plain(value: Any) -> Any:

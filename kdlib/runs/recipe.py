@@ -54,6 +54,8 @@ class Recipe:
     """What may stand there and is no teacher."""
     named_by_label: ClassVar[bool] = False
     """Whether figures call it by its own label in a study; else by that of the teacher it refers to."""
+    teaches: ClassVar[bool] = False
+    """Whether it makes what students learn from."""
     images: ClassVar[bool] = True
     """Whether it is made from a dataset of images."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from kdlib.base.config import Config, RunType
+from kdlib.base.config import Config, RunType, kind_of, validated
 from kdlib.base.errors import InputError
 from kdlib.base.registry import Registry
 from kdlib.runs.eigencam import EigencamRecipe
@@ -15,6 +15,7 @@ from kdlib.runs.recipe import Recipe
 from kdlib.runs.student import StudentRecipe
 from kdlib.runs.synthetic import SyntheticRecipe
 from kdlib.runs.teacher import TeacherRecipe
+from kdlib.runs.typed import names_path, with_whole_paths
 
 RECIPES: Registry[Recipe] = Registry(
     "run_type", (TeacherRecipe(), StudentRecipe(), MeasureRecipe(), EigencamRecipe(), SyntheticRecipe())
@@ -28,7 +29,7 @@ def recipe_of(config: Config) -> Recipe:
 
 def fields(run_type: RunType | str) -> dict[str, FieldInfo]:
     """Return the parameters of a run type, by name."""
-    return RECIPES.one(str(run_type)).schema().model_fields
+    return RECIPES.one(run_type).schema().model_fields
 
 
 def of_notebook(name: str) -> list[Recipe]:
@@ -54,14 +55,12 @@ def resolve(run_type: RunType | str, given: dict[str, Any]) -> Config:
     Raises:
         InputError: a parameter is unknown or out of its range; one sentence says which and what is allowed.
     """
-    from kdlib.base.config import kind_of, validated, with_whole_paths
-
-    recipe = RECIPES.one(str(run_type))
+    recipe = RECIPES.one(run_type)
     schema = recipe.schema()
     given = with_whole_paths({name: value for name, value in given.items() if value is not None})
     for name, value in given.items():
         field = schema.model_fields.get(name)
-        own = name == "omit_classes" and str(given.get("dataset", "")).startswith("folder:")  # a class may have a comma
+        own = name == "omit_classes" and names_path(given.get("dataset"))  # a class may have a comma
         if field is not None and kind_of(field) == "set" and "," in str(value) and not own:
             joined = "+".join(part.strip() for part in str(value).split(","))
             raise InputError(f'{name} = {value!r} is refused: it is one set, joined by +, as in "{joined}".')

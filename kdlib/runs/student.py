@@ -14,7 +14,7 @@ from kdlib.students import config as students
 from kdlib.students.config import EXACT_BCP, SUPERVISION, StudentConfig
 from kdlib.students.frameworks import FRAMEWORKS
 from kdlib.students.frameworks import check as check_framework
-from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kind import as_teacher
 from kdlib.teachers.kinds import kind_of
 from kdlib.training import config as training
 
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 def _student(config: Config) -> StudentConfig:
     assert isinstance(config, StudentConfig)
     return config
-
-
-def _of(parent: Plan) -> TeacherConfig:
-    assert isinstance(parent.config, TeacherConfig)
-    return parent.config
 
 
 class StudentRecipe(Recipe):
@@ -82,7 +77,7 @@ class StudentRecipe(Recipe):
 
     def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
         """Return the config; several samples mean something of a stochastic teacher only."""
-        stochastic = any(kind_of(_of(parent)).stochastic for parent in parents.values())
+        stochastic = any(kind_of(as_teacher(parent.config)).stochastic for parent in parents.values())
         return config if stochastic else config.model_copy(update={"samples": 1})
 
     def check(self, config: Config) -> None:
@@ -105,9 +100,9 @@ class StudentRecipe(Recipe):
             if parent is None:
                 check_framework(config, len(dataset.classes), omitted, mine, None, None)
                 return
-            kind = kind_of(_of(parent))
+            kind = kind_of(as_teacher(parent.config))
             shapes_alone(
-                _of(parent).architecture, dataset,
+                as_teacher(parent.config).architecture, dataset,
                 lambda theirs: check_framework(config, len(dataset.classes), omitted, mine, kind, theirs),
             )  # fmt: skip
 

@@ -33,13 +33,13 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from kdlib.base import paths
-from kdlib.base.config import Config, RunType, with_whole_paths
+from kdlib.base.config import Config, RunType
 from kdlib.base.errors import InputError
 from kdlib.runs.recipe import Recipe
 from kdlib.runs.recipes import RECIPES, fields, recipe_of
 from kdlib.runs.sweeps import expand
+from kdlib.runs.typed import with_whole_paths
 from kdlib.students.config import WEIGHTS
-from kdlib.teachers.kind import TeacherConfig
 
 Entries = dict[str, dict[str, Any]]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -112,13 +112,13 @@ class Study:
         """The name as files and folders have it: a study's own file may be called anything."""
         return re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)[:64]
 
-    def teacher(self, label: str, seed: int) -> TeacherConfig:
+    def teacher(self, label: str, seed: int) -> Config:
         """Return the config of the labelled teacher of a seed.
 
         Raises:
             InputError: there is no such label, or not exactly one teacher of that seed under it.
         """
-        labels = {e.label: e for e in self.entries if e.run_type is RunType.TEACHER}
+        labels = {e.label: e for e in self.entries if RECIPES[e.run_type].teaches}
         if label not in labels:
             allowed = ", ".join([*labels, *(one for recipe in RECIPES.values() for one in recipe.supervisions)])
             raise InputError(f"teacher = {label!r} is refused: allowed in study {self.name} are {allowed}.")
@@ -128,9 +128,7 @@ class Study:
                 f"teacher = {label!r} is refused for seed {seed}: study {self.name} has {len(found)} teachers of that "
                 "label and seed, and a student needs exactly one."
             )
-        (one,) = found
-        assert isinstance(one, TeacherConfig)
-        return one
+        return found[0]
 
 
 def names() -> list[str]:
@@ -200,7 +198,7 @@ def _referring(given: dict[str, Any], recipe: Recipe, path: Path) -> dict[str, A
 def _check_circles(study: Study, path: Path) -> None:
     """Refuse labels that are their own ancestors: no training could begin."""
     parents = {e.label: str(e.given.get("parent", "")).rpartition("/")[2]
-               for e in study.entries if e.run_type is RunType.TEACHER}  # fmt: skip
+               for e in study.entries if RECIPES[e.run_type].teaches}  # fmt: skip
     for label in parents:
         seen = [label]
         while (parent := parents.get(seen[-1])) in parents:

@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from kdlib.base.config import PATHS, Config, RunType, kind_of, unknown
+from kdlib.base.config import Config, RunType, kind_of, unknown
 from kdlib.base.errors import InputError
 from kdlib.runs.recipes import RECIPES, fields, resolve
+from kdlib.runs.typed import names_path
 
 
 def values_of(run_type: RunType | str, name: str, value: Any) -> list[Any]:
@@ -20,8 +21,7 @@ def values_of(run_type: RunType | str, name: str, value: Any) -> list[Any]:
     field = fields(run_type).get(name)
     if field is None:
         raise InputError(unknown(name, RECIPES.one(run_type).schema()))
-    path = str(value).partition(":")[0] in PATHS
-    if isinstance(value, str) and "," in value and kind_of(field) == "value" and not path:
+    if isinstance(value, str) and "," in value and kind_of(field) == "value" and not names_path(value):
         value = [part.strip() for part in value.split(",")]
     if not isinstance(value, list | tuple):
         return [value]

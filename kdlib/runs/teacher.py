@@ -9,7 +9,7 @@ from kdlib import data
 from kdlib.base.config import Config, RunType, at_constants, effective
 from kdlib.base.errors import InputError
 from kdlib.runs.recipe import Arrays, Planning, Recipe
-from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kind import TeacherConfig, as_teacher
 from kdlib.teachers.kinds import allowed_parents, kind_of, recorded, schema, unused
 from kdlib.training import config as training
 from kdlib.training.config import OWN
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
     from kdlib.training.hardware import Hardware
 
 
-def _teacher(config: Config) -> TeacherConfig:
-    assert isinstance(config, TeacherConfig)
-    return config
-
-
 class TeacherRecipe(Recipe):
     """One teacher; what is special to its kind is asked of the kind."""
 
@@ -35,7 +30,7 @@ class TeacherRecipe(Recipe):
     notebook = "teacher"
     first = ("dataset", "kind", "architecture", "seed")
     refers_by = "parent"
-    named_by_label = True
+    named_by_label = teaches = True
 
     def schema(self) -> type[TeacherConfig]:
         """Return the config with the parameters of every kind."""
@@ -43,7 +38,7 @@ class TeacherRecipe(Recipe):
 
     def settings(self, given: Config) -> dict[str, Any]:
         """Return the usual training, and what the kind changes of it."""
-        config = _teacher(given)
+        config = as_teacher(given)
         epochs = config.epochs or training.usual(config)["epochs"]
         values = training.filled(config, kind_of(config).settings(config, epochs))
         if config.parent is not None or config.members is not None:
@@ -52,9 +47,9 @@ class TeacherRecipe(Recipe):
 
     def normalised(self, config: Config) -> Config:
         """Return the config with what means nothing for its kind set back."""
-        idle, changed = training.idle(_teacher(config))
+        idle, changed = training.idle(as_teacher(config))
         side = data.family_of(config.dataset).side(config.image_size)
-        return at_constants(config, idle | unused(_teacher(config)), **{"image_size": side, **changed})
+        return at_constants(config, idle | unused(as_teacher(config)), **{"image_size": side, **changed})
 
     def recorded(self, values: Mapping[str, Any]) -> Config:
         """Return the config that a record holds."""
@@ -62,20 +57,20 @@ class TeacherRecipe(Recipe):
 
     def family(self, config: Config) -> str:
         """Return the run type and the kind."""
-        return f"{self.name}/{_teacher(config).kind}"
+        return f"{self.name}/{as_teacher(config).kind}"
 
     def semantics(self, config: Config) -> int:
         """Return the kind's."""
-        return kind_of(_teacher(config)).semantics
+        return kind_of(as_teacher(config)).semantics
 
     def identity(self, config: Config) -> dict[str, Any]:
         """Return the values that differ; of a kind that trains nothing its parents' names say how they trained."""
-        kind = kind_of(_teacher(config))
+        kind = kind_of(as_teacher(config))
         return effective(config, kind.said_by_parents if kind.trains else (*OWN, *kind.said_by_parents))
 
     def parents(self, config: Config, fingerprint: str, planning: Planning) -> tuple[dict[str, Plan], str]:
         """Return what the kind starts from, each checked against it."""
-        config = _teacher(config)
+        config = as_teacher(config)
         kind = kind_of(config)
         starts = kind.starts(config)
         parameter = str(kind.starts_with)
@@ -87,17 +82,17 @@ class TeacherRecipe(Recipe):
         for parent in parents.values():
             check_parent(config, fingerprint, parameter, parent)
             # members are of one architecture: that of the first, where none is given
-            config = config.model_copy(update={"architecture": _teacher(parent.config).architecture})
+            config = config.model_copy(update={"architecture": as_teacher(parent.config).architecture})
         return parents, kind.name
 
     def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
         """Return the config with what the kind takes from its parents."""
-        config = _teacher(config)
-        return kind_of(config).completed(config, [_teacher(parent.config) for parent in parents.values()])
+        config = as_teacher(config)
+        return kind_of(config).completed(config, [as_teacher(parent.config) for parent in parents.values()])
 
     def check(self, config: Config) -> None:
         """Refuse what the kind or the training refuses."""
-        config = _teacher(config)
+        config = as_teacher(config)
         kind_of(config).check(config)
         training.check(config, trains=kind_of(config).trains)
 
@@ -106,7 +101,7 @@ class TeacherRecipe(Recipe):
         from kdlib.runs.networks import shapes_alone
         from kdlib.training.schedule import plan_steps
 
-        config = _teacher(planned.config)
+        config = as_teacher(planned.config)
         plan_steps(config, dataset)
         shapes_alone(config.architecture, dataset, lambda network: kind_of(config).check_network(config, network))
 
@@ -115,11 +110,11 @@ class TeacherRecipe(Recipe):
         from kdlib.teachers import loading
 
         assert dataset is not None
-        loading.fit(_teacher(planned.config), dataset, run, hardware, [one.run for one in planned.parents.values()])
+        loading.fit(as_teacher(planned.config), dataset, run, hardware, [one.run for one in planned.parents.values()])
 
     def also(self, planned: Plan) -> tuple[RunType, dict[str, Any]] | None:
         """Return the measurement of a stochastic teacher with as many samples as were asked for."""
-        config = _teacher(planned.config)
+        config = as_teacher(planned.config)
         if config.eval_samples is None or not kind_of(config).stochastic:
             return None
         given = {name: getattr(config, name) for name in Config.model_fields}
@@ -130,7 +125,7 @@ class TeacherRecipe(Recipe):
         from kdlib.measures import cmi
         from kdlib.runs.execute import labels_here
 
-        kind = kind_of(_teacher(config))
+        kind = kind_of(as_teacher(config))
         if not (kind.trains and kind.one_network) or (labels := labels_here(config)) is None:
             return {}
         kept = {part: values.double().numpy() for part, values in run.predictions().items()}
@@ -146,9 +141,9 @@ def check_parent(config: TeacherConfig, fingerprint: str, parameter: str, parent
     theirs, kind = parent.config, kind_of(config)
     refused = f"{parameter} = {parent.name!r} is refused"
     allowed = allowed_parents(kind)
-    if parent.record["run_type"] != RunType.TEACHER or _teacher(theirs).kind not in allowed:
+    if parent.record["run_type"] != RunType.TEACHER or kind_of(as_teacher(theirs)).name not in allowed:
         raise InputError(f"{refused}: a teacher of kind {kind.name} starts from one of kind {', '.join(allowed)}.")
-    theirs = _teacher(theirs)
+    theirs = as_teacher(theirs)
     if config.architecture not in (None, theirs.architecture):
         raise InputError(f"{refused}: its architecture is {theirs.architecture}, not {config.architecture}.")
     if parent.record["fingerprint"] != fingerprint:

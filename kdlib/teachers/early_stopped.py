@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdlib.teachers.deterministic import Deterministic
 from kdlib.teachers.kind import DASH, Kind, Mark
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ class EarlyStopped(Kind):
 
     def accepts(self, parent: Kind) -> bool:
         """Start from a teacher that keeps its best epoch."""
-        return isinstance(parent, Deterministic)
+        return parent.keeps_best
 
     def fit(self, making: Making) -> Made:
         """Take the parent's weights of its best epoch."""

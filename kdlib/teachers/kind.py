@@ -59,6 +59,12 @@ class Planned(Protocol):
     def config(self) -> Config: ...
 
 
+def as_teacher(config: Config) -> TeacherConfig:
+    """Return a config that is known to be a teacher's."""
+    assert isinstance(config, TeacherConfig)
+    return config
+
+
 P = TypeVar("P", bound=Planned)
 Start = str | Mapping[str, Any]
 """A parent: a reference that was given, or the parameters of a deterministic teacher."""
@@ -85,6 +91,10 @@ class Kind:
     """Whether it trains a network; else its training parameters describe its parents."""
     one_network: ClassVar[bool] = True
     """Whether its logits are those of one deterministic network."""
+    keeps_best: ClassVar[bool] = False
+    """Whether its run keeps the weights of the epoch of the lowest validation NLL beside the last ones."""
+    may_be_tempered: ClassVar[bool] = False
+    """Whether, though it is no one network, a temperature may be fitted to its answers."""
     followed: ClassVar[bool] = True
     """Whether it has one network whose features a student can follow."""
     said_by_parents: ClassVar[tuple[str, ...]] = ()

@@ -19,9 +19,6 @@ Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 class OnLabels(Kind):
     """Train a network on the labels, from its parent's weights or new ones."""
 
-    keeps_best = False
-    """Whether its run keeps the weights of the epoch of the lowest validation NLL beside the last ones."""
-
     def loss(self, config: TeacherConfig) -> Loss:
         """Return the loss: cross-entropy, unless a kind has another."""
         from torch.nn import functional as F

@@ -19,6 +19,7 @@ class Folder(Family):
 
     name = "folder"
     spellings = ("folder:<path>",)
+    at_path = True
     architectures = {"teacher": "resnet50", "student": "resnet18"}
 
     def in_run_names(self, name: str, image_size: int | None) -> str:

@@ -75,6 +75,15 @@ class Both:
         return shapes_of(self.student, self.side), shapes_of(self.teacher, self.side)
 
 
+DIMENSIONS = 128
+"""Width of the embeddings in the benchmark of Tian et al. (2020); small students get twice their own width."""
+
+
+def dimensions(student: Network) -> int:
+    """Return the width of learnt embeddings: the published one wherever the student has 64 features or more."""
+    return min(DIMENSIONS, 2 * student.head.in_features)
+
+
 def outputs(**values: Any) -> dict[str, dict[str, Any]]:
     """Return values as torchdistill's losses take them: the outputs of modules by name."""
     return {name: {"output": value, "input": value} for name, value in values.items()}

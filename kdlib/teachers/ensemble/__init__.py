@@ -37,6 +37,7 @@ class Ensemble(Kind):
     mark = Mark("#56a8dc", "P", "-", "++")
     config_type = EnsembleConfig
     trains = one_network = followed = False
+    may_be_tempered = True
     starts_with = "members"
     said_by_parents = ("ensemble_size",)
 

@@ -67,6 +67,7 @@ class Laplace(Kind):
     mark = Mark("#12ab8c", "D", DASHDOT, "xx")
     config_type = LaplaceConfig
     trains = one_network = False
+    may_be_tempered = True
     starts_with = "parent"
 
     def accepts(self, parent: Kind) -> bool:

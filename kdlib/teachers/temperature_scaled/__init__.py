@@ -27,7 +27,7 @@ class TemperatureScaled(Kind):
 
     def accepts(self, parent: Kind) -> bool:
         """Start from what answers alike each time it is asked, and was not tempered before."""
-        return parent.one_network or parent.name in ("ensemble", "laplace")
+        return parent.one_network or parent.may_be_tempered
 
     def fit(self, making: Making) -> Made:
         """Fit the temperature on validation images."""

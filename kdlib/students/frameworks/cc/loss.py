@@ -7,17 +7,8 @@ import math
 from torch import Tensor, nn
 
 from kdlib.models.network import Network
-from kdlib.students.frameworks.base import Auxiliary, Features, outputs
+from kdlib.students.frameworks.base import Auxiliary, Features, dimensions, outputs
 from kdlib.training.loop import Batch
-
-DIMENSIONS = 128
-"""Width of the embeddings in the benchmark of Tian et al. (2020); small students get twice their own width."""
-
-
-def dimensions(student: Network) -> int:
-    """Return the width of learnt embeddings: the published one wherever the student has 64 features or more."""
-    return min(DIMENSIONS, 2 * student.head.in_features)
-
 
 GAMMA, ORDER = 0.4, 2
 

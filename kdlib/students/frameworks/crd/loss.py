@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib.models.network import Network
-from kdlib.students.frameworks.base import Auxiliary, Features
-from kdlib.students.frameworks.cc.loss import dimensions
+from kdlib.students.frameworks.base import Auxiliary, Features, dimensions
 from kdlib.training.loop import Batch
 
 NEGATIVES, OF = 16_384, 50_000
