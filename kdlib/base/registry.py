@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import sys
@@ -28,7 +29,10 @@ T = TypeVar("T", bound=Thing)
 
 
 class Registry(Mapping[str, T]):
-    """Hold things of one sort by name, in the order in which they are listed."""
+    """Hold things of one sort by name, in the order in which they are listed.
+
+    Plugins are loaded when a registry is first asked, and not when it is made: they import what makes it.
+    """
 
     def __init__(self, sort: str, things: Iterable[T] = ()) -> None:
         self.sort = sort
@@ -47,12 +51,15 @@ class Registry(Mapping[str, T]):
         self._things[thing.name] = thing
 
     def __getitem__(self, name: str) -> T:
+        load_plugins()
         return self._things[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._things)
+        load_plugins()
+        return iter(tuple(self._things))
 
     def __len__(self) -> int:
+        load_plugins()
         return len(self._things)
 
     def one(self, name: object) -> T:
@@ -61,10 +68,25 @@ class Registry(Mapping[str, T]):
         Raises:
             InputError: there is none; the sentence says which there are.
         """
+        load_plugins()
         if not isinstance(name, str) or name not in self._things:
             shown = str(name) if isinstance(name, str) else name  # an enum's member as it is typed
             raise InputError(f"{self.sort} = {shown!r} is refused: allowed are {', '.join(self._things)}.")
         return self._things[name]
+
+
+@functools.cache
+def _load(plugins: str) -> None:
+    for text in filter(None, plugins.split(os.pathsep)):
+        path = Path(text)
+        if not path.is_absolute() or path.suffix != ".py" or not path.is_file():
+            raise InputError(f"{PLUGINS} = {text!r} is refused: allowed are absolute paths of Python files that exist.")
+        name = f"kdlib_plugin_{path.stem}"
+        if name not in sys.modules:  # else it is being loaded, and asks for what there is
+            spec = importlib.util.spec_from_file_location(name, path)
+            assert spec is not None and spec.loader is not None
+            sys.modules[name] = module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
 
 
 def load_plugins() -> None:
@@ -75,14 +97,4 @@ def load_plugins() -> None:
     Raises:
         InputError: a path is not absolute, or no file of Python.
     """
-    for text in filter(None, os.environ.get(PLUGINS, "").split(os.pathsep)):
-        path = Path(text)
-        if not path.is_absolute() or path.suffix != ".py" or not path.is_file():
-            raise InputError(f"{PLUGINS} = {text!r} is refused: allowed are absolute paths of Python files that exist.")
-        name = f"kdlib_plugin_{path.stem}"
-        if name not in sys.modules:
-            spec = importlib.util.spec_from_file_location(name, path)
-            assert spec is not None and spec.loader is not None
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[name] = module
-            spec.loader.exec_module(module)
+    _load(os.environ.get(PLUGINS, ""))

@@ -10,7 +10,7 @@ from pydantic import create_model
 
 from kdlib.base.config import at_constants, of_record
 from kdlib.base.errors import InputError
-from kdlib.base.registry import Registry, load_plugins
+from kdlib.base.registry import Registry
 from kdlib.teachers.augmentation_averaged import AugmentationAveraged
 from kdlib.teachers.deterministic import Deterministic
 from kdlib.teachers.early_stopped import EarlyStopped
@@ -40,7 +40,6 @@ KINDS: Registry[Kind] = Registry(
         AugmentationAveraged(),
     ),
 )
-load_plugins()
 
 
 @functools.cache
@@ -96,5 +95,6 @@ def recorded(values: Mapping[str, Any]) -> TeacherConfig:
     Raises:
         InputError: it has a parameter or a value that this version does not mean.
     """
+    KINDS.one(values.get("kind", schema().model_fields["kind"].default))
     config = of_record(schema(), values, dropped())
     return at_constants(config, unused(config))

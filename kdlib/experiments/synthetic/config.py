@@ -7,6 +7,14 @@ from typing import ClassVar
 
 from kdlib.base.config import Config, Precision, RunType, parameter
 
+QUALITY = ("accuracy", "nll", "l2_to_bcp", "ece")
+"""Of a network on points that it does not learn from."""
+GRADIENTS = ("gradient_variance", "point_variance", "mean_gradient")
+"""Of the stochastic gradient on training points: tr Cov[g(x, q)] and tr Cov[g(x, p)], under the network's own targets
+and under the exact BCPs, and |mean g(x, q)|²."""
+EXACT = ("distance", "curvature")
+"""Of a softmax regression, whose optimum is known."""
+
 
 class Supervision(StrEnum):
     """What a student of the synthetic problem is told of a point; the mean of it is the BCP in each case."""

@@ -10,16 +10,18 @@ import functools
 import itertools
 import signal
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from kdlib.base import progress
 from kdlib.base.errors import NotFinite
 from kdlib.experiments.synthetic import measures
-from kdlib.experiments.synthetic.config import SyntheticConfig
-from kdlib.experiments.synthetic.measures import EXACT, GRADIENTS, QUALITY, Points
+from kdlib.experiments.synthetic.config import EXACT, GRADIENTS, QUALITY, SyntheticConfig
+from kdlib.experiments.synthetic.measures import Points
 from kdlib.experiments.synthetic.problem import (
     TRAIN,
     VALIDATION,
@@ -29,7 +31,6 @@ from kdlib.experiments.synthetic.problem import (
     generator,
     levels,
     numbers,
-    stacked,
 )
 from kdlib.experiments.synthetic.softmax_regression import constants
 from kdlib.experiments.synthetic.trajectories import Shape, Trajectories, forward
@@ -42,6 +43,12 @@ from kdlib.training.loop import SAVE_EVERY
 
 BLOCK = 250
 """Steps between two looks at whether to stop."""
+
+
+def stacked(arrays: Sequence[NDArray[np.generic]], device: torch.device) -> Tensor:
+    """Return the seeds' arrays as one tensor `(seeds, …)`; numbers become float32."""
+    tensor = torch.from_numpy(np.stack(arrays))
+    return (tensor.float() if tensor.is_floating_point() else tensor).to(device)
 
 
 class Experiment:

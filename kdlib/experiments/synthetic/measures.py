@@ -13,14 +13,6 @@ from kdlib.experiments.synthetic.gradients import spread
 from kdlib.experiments.synthetic.softmax_regression import curvature, distance
 from kdlib.experiments.synthetic.trajectories import forward
 
-QUALITY = ("accuracy", "nll", "l2_to_bcp", "ece")
-"""Of a network on points that it does not learn from."""
-GRADIENTS = ("gradient_variance", "point_variance", "mean_gradient")
-"""Of the stochastic gradient on training points: tr Cov[g(x, q)] and tr Cov[g(x, p)], under the network's own targets
-and under the exact BCPs, and |mean g(x, q)|²."""
-EXACT = ("distance", "curvature")
-"""Of a softmax regression, whose optimum is known."""
-
 BINS = 15
 
 

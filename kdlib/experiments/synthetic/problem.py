@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
-from torch import Tensor
 
 from kdlib.experiments.synthetic.config import Supervision
 
@@ -145,9 +143,3 @@ def levels(supervisions: str, concentrations: str, kd_weights: str) -> list[Leve
         values = {Supervision.NOISY_BCP: concentrations, Supervision.MIXTURE: kd_weights}
         found += [Level(kind, v) for v in numbers(values[kind])] if kind in values else [Level(kind)]
     return found
-
-
-def stacked(arrays: Sequence[NDArray[np.generic]], device: torch.device) -> Tensor:
-    """Return the seeds' arrays as one tensor `(seeds, …)`; numbers become float32."""
-    tensor = torch.from_numpy(np.stack(arrays))
-    return (tensor.float() if tensor.is_floating_point() else tensor).to(device)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
-from kdlib.experiments.synthetic.measures import EXACT, GRADIENTS, QUALITY
+from kdlib.experiments.synthetic.config import EXACT, GRADIENTS, QUALITY
 from kdlib.experiments.synthetic.problem import levels
 from kdlib.report.claims import CLAIMS, judge
 from kdlib.report.claims.inference import Effect, mean_interval, paired, paired_relative

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdlib.base.errors import InputError
-from kdlib.base.registry import Registry, load_plugins
+from kdlib.base.registry import Registry
 from kdlib.students.frameworks.at import AT
 from kdlib.students.frameworks.cc import CC
 from kdlib.students.frameworks.crd import CRD
@@ -30,7 +30,6 @@ FRAMEWORKS: Registry[Framework] = Registry(
     "framework",
     (KD(), FitNet(), AT(), PKT(), SP(), CC(), RKD(), VID(), CRD(), DKD(), ReviewKD(), HSAKD()),
 )
-load_plugins()
 
 
 def check(
