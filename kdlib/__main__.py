@@ -1,4 +1,4 @@
-"""The command line: `python -m kdlib run | list | plan | study | book | records | unpack | notebooks`."""
+"""The command line: `python -m kdlib run | list | plan | study | book | records | unpack | notebooks | labels`."""
 
 from __future__ import annotations
 
@@ -131,6 +131,15 @@ def _records(arguments: argparse.Namespace) -> None:
     print(f"{count} runs in {folder}")
 
 
+def _labels(arguments: argparse.Namespace) -> None:
+    """Write the labels that are kept beside records anew, from the study files and what kinds and run types declare."""
+    from kdlib.runs import studies
+    from kdlib.study import labels, records
+
+    for folder in sorted({file.parent.name for file in records.files()} & set(studies.names())):
+        print(labels.keep(studies.load(folder)))
+
+
 def _unpack(arguments: argparse.Namespace) -> None:
     """Put runs that another machine packed into the store; finished ones there stay as they are."""
     from kdlib.store.packing import unpack
@@ -172,7 +181,7 @@ def main(given: list[str] | None = None) -> int:
     for name, function, argument in (
         ("run", _run, "config"), ("list", _list, None), ("plan", _plan, "study"),
         ("study", _study, "study"), ("book", _book, None), ("records", _records, "study"),
-        ("unpack", _unpack, "packing"), ("notebooks", _notebooks, None),
+        ("unpack", _unpack, "packing"), ("notebooks", _notebooks, None), ("labels", _labels, None),
     ):  # fmt: skip
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)

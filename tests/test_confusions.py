@@ -12,12 +12,14 @@ import torch
 from small import DATASET
 
 from kdlib.base import paths
+from kdlib.base.errors import InputError
 from kdlib.measures import metrics
 from kdlib.measures.confusion import count
 from kdlib.report import zeroshot
 from kdlib.report.confusions import Confusion, counts_of, mean_shares
 from kdlib.report.pages import picture
 from kdlib.report.sections import sections
+from kdlib.runs import execute as execute_module
 from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
 from kdlib.study.keeping import keep
@@ -106,7 +108,12 @@ def test_records_keep_students_that_omit_classes_and_what_was_there(omitting: st
     assert counts_of(zero.iloc[0].copy().replace(zero.iloc[0]["run"], "nobody").replace("run", "record")) is None
 
 
-def test_without_the_images_a_run_has_no_counts(omitting: str) -> None:
-    row = table(omitting).iloc[0].copy()
-    row["dataset"], row["image_size"] = "folder:/nowhere", 32.0
+def test_without_the_images_a_run_has_no_counts(omitting: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = table(omitting).iloc[0]
+    assert counts_of(row) is not None
+
+    def gone(*key: object) -> None:
+        raise InputError("dataset is not here.")
+
+    monkeypatch.setattr(execute_module, "_loaded", gone)
     assert counts_of(row) is None

@@ -17,8 +17,10 @@ from kdlib import data
 from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.data import cache, subsets
-from kdlib.data.cifar import humans
+from kdlib.data.cifar import answers, humans
 from kdlib.data.cifar import images as cifar
+from kdlib.data.classes import resolve_classes
+from kdlib.data.dataset import Split
 from kdlib.data.options import BCPSource
 
 
@@ -56,44 +58,44 @@ NAMES = ("ant", "bee", "cat")
     [(1.0, [450, 450, 7]), (0.35, [158, 158, 2]), (0.05, [23, 23, 1]), (0.5, [225, 225, 4]), (0.001, [1, 1, 1])],
 )
 def test_fraction_is_of_each_class_rounded_half_up(fraction: float, expected: list[int]) -> None:
-    rows = data.subset(LABELS, NAMES, fraction)
+    rows = subsets.subset(LABELS, NAMES, fraction)
     assert rows.dtype == torch.int64
     assert LABELS[rows].bincount().tolist() == expected
     assert torch.equal(rows, rows.unique())
 
 
 def test_subsets_are_nested_and_repeat() -> None:
-    small, large = (set(data.subset(LABELS, NAMES, share).tolist()) for share in (0.1, 0.25))
+    small, large = (set(subsets.subset(LABELS, NAMES, share).tolist()) for share in (0.1, 0.25))
     assert small < large
-    assert small == set(data.subset(LABELS, NAMES, 0.1).tolist())
-    assert small != set(data.subset(LABELS, NAMES, 0.1, seed=6).tolist())
+    assert small == set(subsets.subset(LABELS, NAMES, 0.1).tolist())
+    assert small != set(subsets.subset(LABELS, NAMES, 0.1, seed=6).tolist())
     # Omitting a class leaves the others' choice as it is.
-    without = set(data.subset(LABELS, NAMES, 0.1, (1,)).tolist())
+    without = set(subsets.subset(LABELS, NAMES, 0.1, (1,)).tolist())
     assert without == {row for row in small if LABELS[row] != 1}
 
 
 def test_classes_are_named_or_numbered() -> None:
-    assert data.resolve_classes("", NAMES) == ()
-    assert data.resolve_classes("2+0", NAMES) == (0, 2)
-    assert data.resolve_classes("cat + ant", NAMES) == (0, 2)
-    assert data.resolve_classes("3", tuple("9876543210")) == (6,)  # a name comes before a number
+    assert resolve_classes("", NAMES) == ()
+    assert resolve_classes("2+0", NAMES) == (0, 2)
+    assert resolve_classes("cat + ant", NAMES) == (0, 2)
+    assert resolve_classes("3", tuple("9876543210")) == (6,)  # a name comes before a number
 
 
 @pytest.mark.parametrize("spec", ["3", "dog", "-1", "0+1+2", "1.5", "0,1"])
 def test_classes_that_do_not_exist_are_refused(spec: str) -> None:
     with pytest.raises(InputError, match="omit_classes"):
-        data.resolve_classes(spec, NAMES)
+        resolve_classes(spec, NAMES)
 
 
 @pytest.mark.parametrize("fraction", [0.0, -0.1, 1.01, float("nan")])
 def test_fraction_out_of_range_is_refused(fraction: float) -> None:
     with pytest.raises(InputError, match="fraction"):
-        data.subset(LABELS, NAMES, fraction)
+        subsets.subset(LABELS, NAMES, fraction)
 
 
 def test_omitting_every_class_is_refused() -> None:
     with pytest.raises(InputError, match="omit_classes"):
-        data.subset(LABELS, NAMES, 1.0, (0, 1, 2))
+        subsets.subset(LABELS, NAMES, 1.0, (0, 1, 2))
 
 
 def test_partition_is_stratified_and_whole() -> None:
@@ -110,7 +112,7 @@ def test_partition_is_stratified_and_whole() -> None:
 
 def test_a_split_takes_rows_as_floats() -> None:
     pixels = torch.randint(0, 256, (6, 3, 4, 4), dtype=torch.uint8)
-    split = data.Split(pixels, torch.arange(6))
+    split = Split(pixels, torch.arange(6))
     rows = torch.tensor([4, 1, 1])
     assert torch.equal(split.take(rows), split.images[rows])
     assert torch.equal(split.images, pixels.float() / 255)
@@ -307,7 +309,7 @@ def test_cifar_has_its_images_once(data_root: Path, name: str, classes: int) -> 
     pixels = torch.cat([dataset.train.pixels, dataset.val.pixels]).double() / 255
     assert np.allclose(pixels.mean((0, 2, 3)), dataset.mean, atol=1e-7)
     assert np.allclose(pixels.std((0, 2, 3), correction=0), dataset.std, atol=1e-6)
-    assert (dataset.bcp_source is BCPSource.HUMAN) == (name == "cifar10" and humans.available(data_root))
+    assert (dataset.bcp_source is BCPSource.HUMAN) == (name == "cifar10" and answers.available(data_root))
 
 
 def test_cifar_order_is_that_of_the_content(data_root: Path) -> None:
@@ -337,7 +339,7 @@ def test_a_cached_cifar_loads_in_under_a_second(data_root: Path) -> None:
 
 
 def test_people_agree_with_the_labels_of_their_rows(data_root: Path) -> None:
-    if not humans.available(data_root):
+    if not answers.available(data_root):
         pytest.skip(f"no CIFAR-10H in the data root {data_root}")
     test = data.load("cifar10", data_root).test
     assert test.bcp is not None
@@ -348,7 +350,7 @@ def test_people_agree_with_the_labels_of_their_rows(data_root: Path) -> None:
 
 
 def test_cifar10h_is_the_test_images_with_peoples_answers(data_root: Path) -> None:
-    if not humans.available(data_root):
+    if not answers.available(data_root):
         pytest.skip(f"no CIFAR-10H in the data root {data_root}")
     dataset = data.load("cifar10h", data_root)
     source = data.load("cifar10", data_root)
@@ -367,10 +369,10 @@ def test_cifar10h_is_the_test_images_with_peoples_answers(data_root: Path) -> No
 
 def test_counts_and_probs_of_people_are_the_same(data_root: Path, tmp_path: Path) -> None:
     place = data_root / "cifar10h"
-    if not (place / humans.COUNTS_FILE).is_file() or not (place / humans.PROBS_FILE).is_file():
+    if not (place / answers.COUNTS_FILE).is_file() or not (place / answers.PROBS_FILE).is_file():
         pytest.skip(f"no CIFAR-10H in the data root {data_root}")
     found = []
-    for name in (humans.COUNTS_FILE, humans.PROBS_FILE):
+    for name in (answers.COUNTS_FILE, answers.PROBS_FILE):
         root = tmp_path / name
         (root / "cifar10h").mkdir(parents=True)
         shutil.copy(place / name, root / "cifar10h")
@@ -394,11 +396,11 @@ def test_no_images_and_no_network_is_one_sentence(
 
 def test_runs_on_cifar10h_are_known_where_its_files_are_not(tmp_path: Path) -> None:
     """A study that has them is shown from its records on every machine."""
-    assert data.fingerprint("cifar10h", tmp_path) == humans.PUBLISHED
+    assert data.fingerprint("cifar10h", tmp_path) == answers.PUBLISHED
 
 
 def test_the_published_counts_have_the_published_fingerprint(data_root: Path) -> None:
-    assert data.fingerprint("cifar10h", data_root) == humans.PUBLISHED
+    assert data.fingerprint("cifar10h", data_root) == answers.PUBLISHED
 
 
 @pytest.mark.parametrize("content", [b"", b"no parquet"])

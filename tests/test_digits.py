@@ -13,6 +13,7 @@ from scipy.stats import multivariate_normal
 from kdlib import data
 from kdlib.base.errors import InputError
 from kdlib.data.digits import mixture as digits
+from kdlib.data.options import BCPSource
 
 
 def test_fitted_mixture_is_a_distribution() -> None:
@@ -28,7 +29,7 @@ def test_fitted_mixture_is_a_distribution() -> None:
 
 
 def test_fit_makes_the_kept_file_again() -> None:
-    from kdlib.data.fit_digits import fit_digits
+    from kdlib.data.digits.fit import fit_digits
 
     fitted = digits.mixture()
     again = fit_digits()
@@ -91,7 +92,7 @@ def test_plain_digits_are_fixed_for_good() -> None:
     dataset = data.load("digits")
     assert [len(split) for split in (dataset.train, dataset.val, dataset.test)] == [2_000, 1_000, 10_000]
     assert dataset.shape == (1, 8, 8)
-    assert dataset.bcp_source is data.BCPSource.EXACT
+    assert dataset.bcp_source is BCPSource.EXACT
     assert dataset.fingerprint == "30ed551715422f04"
     assert dataset.train.labels[:12].tolist() == [7, 6, 9, 5, 8, 7, 5, 2, 9, 5, 6, 3]
     assert dataset.train.pixels[0, 0, 3, :3].tolist() == pytest.approx([-0.956864, -0.361617, 0.746098], abs=1e-5)

@@ -15,8 +15,9 @@ from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.base.files import write_json
 from kdlib.base.tensors import write_tensors
-from kdlib.runs import execute as module
 from kdlib.runs.execute import execute
+from kdlib.runs.plans import plan
+from kdlib.runs.student import networks_of
 
 
 def test_a_student_makes_its_teacher_first(store: Path) -> None:
@@ -30,7 +31,7 @@ def test_a_student_makes_its_teacher_first(store: Path) -> None:
     files = {"config.json", "history.parquet", "metrics.json", "predictions.safetensors", "provenance.json",
              "weights.safetensors"}  # fmt: skip
     assert {path.name for path in run.path.iterdir()} == files
-    student, its_teacher = module.networks_of(small.student(teacher=teacher.name))
+    student, its_teacher = networks_of(plan(small.student(teacher=teacher.name)))
     assert torch.allclose(student.probs(small.DATASET.test.images).log().half(), run.predictions()["test"], atol=2e-3)
     assert its_teacher is not None
 

@@ -9,7 +9,8 @@ from golden import write
 
 from kdlib.base import paths
 from kdlib.runs import studies
-from kdlib.study.rows import plans_of
+from kdlib.study import labels
+from kdlib.study.labels import plans_of
 
 
 def lines(name: str) -> list[str]:
@@ -19,6 +20,14 @@ def lines(name: str) -> list[str]:
 def test_studies_expand_to_the_recorded_names() -> None:
     expanded = {planned.name for name in ("digits", "digits-choosing") for _, planned in plans_of(studies.load(name))}
     assert not set(lines("names.txt")) - expanded
+
+
+def test_kept_labels_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python -m kdlib labels` writes them anew."""
+    monkeypatch.setattr(paths, "RECORDS", paths.DATA / "records")
+    for name in ("digits", "digits-choosing"):
+        study = studies.load(name)
+        assert labels._kept(study) == labels.expanded(study)
 
 
 def test_verdicts_are_printed_as_they_were(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ COUNTS = (100, 20, 20)
 def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     """Put random images in the place of the cached `cifar100` and return them, uint8 `(140, 3, 32, 32)`."""
     monkeypatch.setenv("KDLIB_DATASETS", str(tmp_path / "datasets"))
-    execute.dataset_of.cache_clear()
+    execute._loaded.cache_clear()
     pixels = np.random.default_rng(0).integers(0, 256, (sum(COUNTS), 3, 32, 32), dtype=np.uint8)
     spec = cifar.CIFAR["cifar100"]
 

@@ -13,6 +13,7 @@ from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.runs import notebook, studies
 from kdlib.runs.plans import plan
+from kdlib.runs.recipes import RECIPES
 from kdlib.store import runs
 from kdlib.study import jobs
 from kdlib.study.jobs import Job
@@ -158,8 +159,8 @@ def test_what_a_page_shows(study: str) -> None:
 
 
 def test_every_notebook_of_a_job_exists() -> None:
-    assert set(jobs.NOTEBOOKS) == set(RunType)
-    assert all((paths.NOTEBOOKS / f"{name}.ipynb").is_file() for name in jobs.NOTEBOOKS.values())
+    assert set(RECIPES) == set(RunType)
+    assert all((paths.NOTEBOOKS / f"{recipe.notebook}.ipynb").is_file() for recipe in RECIPES.values())
 
 
 def test_spent_sums_the_times_of_finished_runs_once(study: str) -> None:

@@ -163,9 +163,10 @@ from kdlib import teachers
 from kdlib.base.tensors import digest
 from kdlib.runs.recipes import resolve
 from kdlib.runs.execute import dataset
+from kdlib.store.runs import Run
 for name in sys.argv[1:]:
     loaded = teachers.load(name)
-    images = dataset(resolve("teacher", runs.Run(name).record["config"])).test.images[:100]
+    images = dataset(resolve("teacher", Run(name).record["config"])).test.images[:100]
     torch.manual_seed(5)
     print(digest({"probs": loaded.probs(images, 2.0, 3)}, ""))
 """
@@ -307,10 +308,10 @@ def test_an_interrupted_fit_ends_bit_identical(
 KILLED = """
 import os, signal, sys
 os.environ["KDLIB_SAVE_EVERY"] = "0"
-from kdlib import training
 from kdlib.runs.recipes import resolve
 from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
+from kdlib.training import loop as training
 looked, training.SAVE_EVERY = training.view, 0.0
 configs = [resolve("teacher", __import__("json").loads(text)) for text in sys.argv[1:]]
 for config in configs:

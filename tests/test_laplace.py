@@ -172,9 +172,10 @@ def test_bridge_of_two_classes_is_the_logistic_normal_dirichlet() -> None:
 
 def test_closed_form_never_imports_laplace_torch() -> None:
     code = (
-        "import sys, torch; from kdlib import laplace as l, models; torch.manual_seed(0)\n"
+        "import sys, torch; from kdlib import models; from kdlib.teachers.laplace import fit as l\n"
+        "from kdlib.teachers.laplace.options import Options; torch.manual_seed(0)\n"
         "n = models.build('cnn4', 3, 1, 8).eval(); d = [(torch.rand(9, 1, 8, 8), torch.arange(9) % 3)]\n"
-        "p = l.fit(n, d, l.Options(prior='gridsearch'), d); p.outputs(d[0][0])\n"
+        "p = l.fit(n, d, Options(prior='gridsearch'), d); p.outputs(d[0][0])\n"
         "l.from_state(n, p.state(), p.metadata())\n"
         "assert not [m for m in sys.modules if m == 'laplace' or m.startswith('curvlinops')]"
     )

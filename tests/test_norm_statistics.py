@@ -17,7 +17,6 @@ from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import digest, read_tensors, write_tensors
 from kdlib.data.options import Augmentation
-from kdlib.experiments.eigencam import cam
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import name_of, plan
 from kdlib.runs.recipes import resolve
@@ -25,7 +24,9 @@ from kdlib.store import runs
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.teachers.contract import PARTS, in_batches, outputs_on
+from kdlib.teachers.evaluation import evaluate
 from kdlib.teachers.kind import TeacherConfig
+from kdlib.teachers.kinds import KINDS
 from kdlib.teachers.variational import calibration, norms
 from kdlib.teachers.variational import teacher as variational_teacher
 from kdlib.teachers.variational.bayesianize import layers
@@ -108,7 +109,7 @@ def test_running_buffers_are_those_that_training_left(run: Run, teacher: Drawn) 
     before = digest(run.weights(), "")
     teacher.probs(IMAGES, 2.0, 4)
     list(outputs_on(teacher, small.DATASET.val, 2, (0, 1)))
-    list(cam.networks_of(teacher, 2))
+    list(KINDS["variational"].networks(teacher, 2, 0))
     assert digest(teacher.network.state_dict(), "") == before
     assert not any(norm.estimating for norm in norms.norms(teacher.network))
 
@@ -200,7 +201,7 @@ def test_kept_answers_draw_for_each_pass_sample_and_block(teacher: Drawn) -> Non
 
 def test_eigen_cam_looks_at_networks_with_the_norms_of_their_draw(teacher: Drawn) -> None:
     given = []
-    for network in cam.networks_of(teacher, 2, seed=3):
+    for network in KINDS["variational"].networks(teacher, 2, 3):
         assert torch.equal(network(IMAGES), network(IMAGES))
         weights = [layer.pinned for layer in layers(network)]
         given.append([norm.given for norm in norms.norms(network)])
@@ -211,7 +212,7 @@ def test_eigen_cam_looks_at_networks_with_the_norms_of_their_draw(teacher: Drawn
 
 
 def test_a_loaded_teacher_answers_with_the_same_bits(run: Run, teacher: Drawn) -> None:
-    _, predictions, _ = teachers.evaluate(teacher, small.DATASET, seed=0)
+    _, predictions, _ = evaluate(teacher, small.DATASET, seed=0)
     assert all(torch.equal(predictions[part], run.predictions()[part]) for part in ("val", "test"))
 
 
@@ -352,7 +353,7 @@ def test_a_run_that_is_older_than_the_parameter_keeps_its_meaning(store: object)
     (run.path / "config.json").write_text(json.dumps(record))
     loaded = teachers.load(runs.Run(run.name))
     assert isinstance(loaded, Drawn) and loaded.images is None
-    metrics, _, _ = teachers.evaluate(loaded, small.DATASET)
+    metrics, _, _ = evaluate(loaded, small.DATASET)
     assert metrics.items() <= run.metrics.items()
     parent = plan(small.student(teacher=run.name)).parents["teacher"]
     assert isinstance(parent.config, TeacherConfig) and parent.config.norm_statistics is NormStatistics.RUNNING

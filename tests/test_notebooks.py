@@ -150,7 +150,7 @@ def test_run_all_change_a_parameter_and_run_all_again(kernel: Kernel, tmp_path: 
         assert kernel.value(f"{who}.probs(images, temperature=2.0).sum(1).tolist()") == pytest.approx([1.0] * 5)
     # the parameters cell is not executed again: `teacher` is the object now, and means the same teacher
     kernel.run(code_cells("student")[1])
-    assert kernel.value("[str(config.teacher) for config in configs]") == [teacher.parent.name]
+    assert kernel.value("[str(one.config.teacher) for one in plans]") == [teacher.parent.name]
     run_all(kernel, "student", **SMALL, temperature=2.0)
     assert len(list(tmp_path.glob("student-*/metrics.json"))) == 2
     assert teacher.stat().st_mtime_ns == before

@@ -38,7 +38,7 @@ def test_a_run_comes_back_from_its_record(study: str) -> None:
     assert set(kept) == set(about)
     for name, row in kept.items():
         wanted = {key: value for key, value in of_run(runs.Run(name)).items() if key not in LOCAL}
-        assert row == {**wanted, **about[name], "source": "record"}
+        assert row == {**wanted, **about[name].columns, "source": "record"}
         record, past = read(file_of("studied", row["seed"]))[name], runs.Run(name).history()
         assert record["class_names"] == list("0123456789")
         ends = past[past["val_nll"].notna()] if len(past) else past

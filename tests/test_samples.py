@@ -19,6 +19,7 @@ from kdlib.report.claims import Effect, Verdict, judge, paired, seeds_needed
 from kdlib.report.plots.lines import Panel, lines
 from kdlib.report.sections import Section
 from kdlib.runs import notebook
+from kdlib.runs.plans import plan
 
 TRAINED: dict[str, Any] = {"architecture": "cnn8", "epochs": 10, "fraction": 1.0, "match": "steps", "framework": "kd",
                            "run_type": "student", "dataset": "digits"}  # fmt: skip
@@ -155,7 +156,7 @@ def test_the_notebook_says_which_samples_were_taken_as_one(
     store: Path, given: dict[str, Any], count: Any, said: str | None
 ) -> None:
     configs = notebook.configs("student", {**small.GIVEN, **given, "samples": count})
-    note = notebook.samples_note(configs, count)
+    note = notebook.samples_note([plan(config) for config in configs], count)
     assert (note is None) == (said is None)
     if note is not None and said is not None:
         assert said in note.data and re.search(r"\(variational\) gives samples that differ\.$", note.data)
@@ -165,4 +166,4 @@ def test_the_notebook_says_which_samples_were_taken_as_one(
 def test_the_note_is_what_the_student_s_notebook_shows_after_it_checked_its_parameters() -> None:
     cells = nbformat.read(paths.NOTEBOOKS / "student.ipynb", as_version=4).cells
     (check,) = [cell.source for cell in cells if "notebook.validate" in cell.source]
-    assert check.splitlines()[-1] == "notebook.samples_note(configs, samples)"
+    assert check.splitlines()[-1] == "notebook.samples_note(plans, samples)"

@@ -73,7 +73,7 @@ def test_records_come_back_as_the_runs_were(study: str) -> None:
     before, past = table(study), histories(table(study))
     folder, count = keep(study)
     assert (folder, count) == (paths.RECORDS / "studied", 10)
-    assert sorted(path.name for path in folder.iterdir()) == ["seed-0.parquet", "seed-1.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["labels.parquet", "seed-0.parquet", "seed-1.parquet"]
     shutil.rmtree(paths.runs())
     after = table(study)
     assert set(after["source"]) == {"record"}

@@ -19,10 +19,9 @@ from kdlib.report.plots.style import axis_of, name_of
 from kdlib.report.words import markdown, raw, table_of
 from kdlib.runs import studies
 from kdlib.runs.notebook import given_names
-from kdlib.store.runs import Run
-from kdlib.study import seeds
 from kdlib.study.keeping import complete
-from kdlib.study.rows import found, labels, plans_of, recorded, table
+from kdlib.study.labels import labels, study_of
+from kdlib.study.rows import found, table
 
 if TYPE_CHECKING:
     from IPython.display import HTML, Markdown
@@ -137,20 +136,19 @@ def sections(report: str, run_type: RunType | str, only: str = "", chosen: str =
         return [Section("chosen", "Chosen runs", "", frame)] if len(frame) else []
     out = []
     for name in only.split("+") if only else studies.names():
-        study = studies.load(name)
+        study = study_of(name)
         if report not in study.reports or (study.scratch and not only):
             continue
         others = tuple(begins for page, begins in OWN.items() if page != report)
         wanted = {
             run: about
             for run, about in labels(study).items()
-            if run.startswith(f"{run_type}-") and not about["label"].startswith(others)
+            if run.startswith(f"{run_type}-") and not about.label.startswith(others)
         }
-        kept = recorded(study.folder_name)
-        frame = found(wanted, kept)
+        frame = found(wanted, study.folder_name)
         if len(frame):
             missing = len(wanted) - len(frame)
-            there = {run for run in labels(study) if run in kept or Run(run).finished}
+            there = set(found(labels(study), study.folder_name)["run"])
             out.append(Section(study.name, study.title, study.about, frame, missing, waits_for(study, there)))
     return out
 
@@ -162,7 +160,7 @@ def waits_for(study: studies.Study, there: Collection[str]) -> str:
         study: with all its entries.
         there: the runs that are finished or kept.
     """
-    planned = {seed for _, one in plans_of(study) if (seed := seeds.of(one.config)) is not None}
+    planned = {about.seed for about in labels(study).values() if about.seed is not None}
     done = complete(study, there)
     if len(planned) < MINIMUM_PAIRS or len(done) == len(planned):
         return ""

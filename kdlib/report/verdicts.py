@@ -33,7 +33,8 @@ from kdlib.report.synthetic import report as synthetic
 from kdlib.report.verdict_tables import differences, interval
 from kdlib.runs import studies
 from kdlib.runs.notebook import given_names
-from kdlib.study.rows import found, labels, recorded
+from kdlib.study.labels import labels, study_of
+from kdlib.study.rows import found
 
 PAGE = "claims"
 MIXTURE = "gaussian_mixture"
@@ -137,11 +138,11 @@ def columns(only: str = "") -> list[Column]:
             raise InputError(f"{name} is no parameter of this report: allowed are {', '.join(sorted(known))}.")
     out = []
     for name in only.split("+") if only else studies.names():
-        study = studies.load(name)
+        study = study_of(name)
         if PAGE not in study.reports or (study.scratch and not only):
             continue
         wanted = labels(study)
-        frame = found(wanted, recorded(study.folder_name))
+        frame = found(wanted, study.folder_name)
         waiting = waits_for(study, set(frame["run"]))
         part = Section(study.name, study.title, study.about, frame, len(wanted) - len(frame), waiting)
         judged = datasets(frame) if len(frame) else []

@@ -24,6 +24,7 @@ A label is made of letters, digits, `_`, `.` and `-`, since it is part of file n
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,6 +107,8 @@ class Study:
     entries: tuple[Entry, ...]
     role: dict[str, Literal["main"]] = field(default_factory=dict)
     """Pages on which it decides, as `main`."""
+    digest: str = ""
+    """SHA-256 of its file; none of a part of a study."""
 
     @property
     def folder_name(self) -> str:
@@ -137,8 +140,11 @@ def names() -> list[str]:
 
 
 @functools.cache
-def load(name: str) -> Study:
+def load(name: str, check: bool = True) -> Study:
     """Read a study by name, or by the path of a file that ends in `.yaml`, and validate all of it.
+
+    Args:
+        check: whether to resolve every entry; not needed of a file that was checked as it is.
 
     Raises:
         InputError: no such study, an unknown key or one given twice, a label that cannot be part of a file's name,
@@ -151,7 +157,8 @@ def load(name: str) -> Study:
     if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
         raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
     try:
-        file = File.model_validate(yaml.load(path.read_bytes(), _Loader) or {})
+        content = path.read_bytes()
+        file = File.model_validate(yaml.load(content, _Loader) or {})
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     except yaml.YAMLError as error:
@@ -178,8 +185,12 @@ def load(name: str) -> Study:
     for page in file.role:
         if page not in file.reports:
             raise InputError(f"{path.name}: role.{page} is refused: allowed are its reports {', '.join(file.reports)}.")
-    study = Study(path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries), file.role)
-    _check(study, path)
+    study = Study(
+        path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries), file.role,
+        hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+    if check:
+        _check(study, path)
     return study
 
 

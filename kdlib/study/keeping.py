@@ -13,8 +13,10 @@ from kdlib.base.errors import DamagedRun, InputError
 from kdlib.runs import studies
 from kdlib.runs.recipes import recipe_of, recorded
 from kdlib.store import runs
+from kdlib.study import labels as labelling
 from kdlib.study import records, seeds
-from kdlib.study.rows import labels, of_run, plans_of
+from kdlib.study.labels import labels, plans_of
+from kdlib.study.rows import of_run
 
 LOCAL = ("data_root", "source", "retrain")
 """Parameters that only mean something on one machine."""
@@ -60,8 +62,9 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
                     kept[name] = record_of(run, first_seed=seed == first[run.record["run_type"]])
             except DamagedRun as error:  # only now, since histories and arrays are read here
                 warnings.warn(str(error), stacklevel=2)
-        records.write(file, ({**one, **about[name]} for name, one in kept.items()))
+        records.write(file, ({**one, **about[name].columns} for name, one in kept.items()))
         count += len(kept)
+    labelling.keep(loaded)
     if chosen is None:
         for file in set(records.files(loaded.folder_name)) - set(files.values()):
             file.unlink()
@@ -98,8 +101,7 @@ def complete(study: studies.Study, there: Collection[str] | None = None) -> list
     if there is None:
         there = {row["run"] for file in records.files(study.folder_name) for row in records.rows(file)}
     missing: dict[int, bool] = {}
-    for _, planned in plans_of(study):
-        seed = seeds.of(planned.config)
-        if seed is not None:
-            missing[seed] = missing.get(seed, False) or planned.name not in there
+    for name, about in labels(study).items():
+        if about.seed is not None:
+            missing[about.seed] = missing.get(about.seed, False) or name not in there
     return sorted(seed for seed, lacks in missing.items() if not lacks)

@@ -58,7 +58,7 @@ NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 
 def files(study: str | None = None) -> list[Path]:
     """Return the files of a study's records, or of all studies'."""
-    return sorted(paths.RECORDS.glob(f"{study or '*'}/*.parquet"))
+    return sorted(paths.RECORDS.glob(f"{study or '*'}/seed*.parquet"))
 
 
 def file_of(study: str, seed: int | None) -> Path:
@@ -98,6 +98,11 @@ def rows(file: Path) -> list[dict[str, Any]]:
         InputError: it is no file of records.
     """
     return _rows(file, _written(file))
+
+
+def frame(study: str | None = None) -> pd.DataFrame:
+    """Return the rows of the table of runs that a study's records keep, or all studies', their names as index."""
+    return _frame(tuple((file, _written(file)) for file in files(study)))
 
 
 def histories(runs: Iterable[str]) -> dict[str, pd.DataFrame]:
@@ -189,15 +194,22 @@ def _allowed(name: str, kind: arrow.DataType) -> bool:
 
 
 @functools.cache
-def _rows(file: Path, _: int) -> list[dict[str, Any]]:
+def _light(file: Path, _: int) -> arrow.Table:
+    """Return a file's columns of the table of runs, checked."""
     table, where = _columns(file), f"{file.parent.name}/{file.name}"
     if any(table[name].null_count for name in REQUIRED):
         raise InputError(f"{where} is refused: a run lacks one of {', '.join(REQUIRED)}.")
     names, types = table["run"].to_pylist(), set(table["run_type"].to_pylist())
     if len(set(names)) < len(names) or not types <= set(RECIPES) or not all(map(NAME.fullmatch, names)):
         raise InputError(f"{where} is refused: a run is there twice, or a name or run type is none.")
+    return table
+
+
+@functools.cache
+def _rows(file: Path, mark: int) -> list[dict[str, Any]]:
+    table = _light(file, mark)
     out: list[dict[str, Any]] = []
-    for kind in sorted(types):
+    for kind in sorted(set(table["run_type"].to_pylist())):
         part = table.filter(compute.equal(table["run_type"], kind))
         # what only other runs have is null here, and no part of these rows
         own = {*fields(kind), *ALWAYS}
@@ -211,6 +223,15 @@ def _rows(file: Path, _: int) -> list[dict[str, Any]]:
                     del one[name]
         out += made
     return out
+
+
+@functools.cache
+def _frame(written: tuple[tuple[Path, int], ...]) -> pd.DataFrame:
+    tables = [_light(file, mark) for file, mark in written]
+    if not tables:
+        return pd.DataFrame(index=pd.Index([], name="run"))
+    whole: pd.DataFrame = arrow.concat_tables(tables, promote_options="permissive").to_pandas()
+    return whole.drop_duplicates("run", keep="last").set_index("run")
 
 
 @functools.cache

@@ -7,17 +7,15 @@ metric, `teacher` (kind, `one_hot` or `exact_bcp`; for a teacher its own kind), 
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from kdlib.runs import studies
-from kdlib.runs.plans import Plan, Planner
-from kdlib.runs.recipes import RECIPES
+from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
-from kdlib.study import records
+from kdlib.study import index, records
+from kdlib.study.labels import About, frame_of, labels, study_of
 
 
 def row(record: dict[str, Any], metrics: dict[str, float], provenance: dict[str, Any], source: str) -> dict[str, Any]:
@@ -54,59 +52,43 @@ def recorded(study: str | None = None) -> dict[str, dict[str, Any]]:
     return {one["run"]: {**one, "source": "record"} for file in records.files(study) for one in records.rows(file)}
 
 
-@functools.cache
-def plans_of(study: studies.Study) -> tuple[tuple[studies.Entry, Plan], ...]:
-    """Return the runs that a study expands to, with the entry each comes from."""
-    plan = Planner().plan
-    return tuple((entry, plan(config)) for entry in study.entries for config in entry.configs())
-
-
-@functools.cache
-def labels(study: studies.Study) -> dict[str, dict[str, Any]]:
-    """Return `label` and `teacher_label` of every run of a study, by the run's name."""
-    out: dict[str, dict[str, Any]] = {}
-    for entry, planned in plans_of(study):
-        recipe, label = RECIPES[entry.run_type], entry.label
-        if recipe.refers_by and not recipe.named_by_label:
-            label = str(getattr(planned.config, recipe.refers_by)).rpartition("/")[2]
-        out.setdefault(planned.name, {"label": entry.label, "teacher_label": label})
-    return out
-
-
 def table(study: str | None = None, only: Iterable[str] | None = None) -> pd.DataFrame:
     """Return one row a finished run or record: of a study, of the runs named in `only`, or of all.
 
     Raises:
         InputError: the study does not exist, or a run in `only` does not.
     """
-    loaded = None if study is None else studies.load(study)
-    kept = recorded(loaded.name if loaded else None)
+    if study is not None and only is None:
+        loaded = study_of(study)
+        return found(labels(loaded), loaded.folder_name)
+    folder = None if study is None else study_of(study).folder_name
+    kept = {str(name) for name in records.frame(folder).index}
     if only is not None:
-        wanted: dict[str, dict[str, Any]] = {}
-        for name in only:
-            wanted[name if name in kept else runs.find(name, "runs").name] = {}
-    elif loaded is not None:
-        wanted = labels(loaded)
-    else:
-        wanted = {name: {} for name in sorted({*kept, *runs.names()})}
-    return found(wanted, kept)
+        return found([name if name in kept else runs.find(name, "runs").name for name in only], folder)
+    return found(sorted({*kept, *runs.names()}), folder)
 
 
-def found(wanted: dict[str, dict[str, Any]], kept: dict[str, dict[str, Any]]) -> pd.DataFrame:
-    """Return one row a run of `wanted` that is finished or kept, with what `wanted` says of it beside.
+def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None) -> pd.DataFrame:
+    """Return one row a run of `wanted` that is finished or kept, with what a study says of it.
 
     Args:
-        wanted: by the run's name, as `labels` gives them.
-        kept: the kept rows, as `recorded` gives them.
+        wanted: names of runs, or what `labels` says of them.
+        folder: of the records to take; all of them by default. Where both are there, the store's run counts.
     """
-    rows = []
-    for name, more in wanted.items():
-        run = runs.Run(name)
-        if run.finished:
-            rows.append({**of_run(run), **more})
-        elif name in kept:
-            rows.append({**kept[name], **more})
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=["run", "source", "run_type", "teacher", "label"])
+    own = index.rows(wanted, of_run)
+    kept = records.frame(folder)
+    kept = kept[kept.index.isin(set(wanted) - own.keys())].assign(source="record")
+    parts = [part for part in (pd.DataFrame(list(own.values())), kept.reset_index()) if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=["run", "source", "run_type", "teacher", "label"])
+    rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    rows = rows.set_index("run").reindex([name for name in dict.fromkeys(wanted) if name in own or name in kept.index])
+    if isinstance(wanted, Mapping):
+        about = frame_of({str(name): wanted[str(name)] for name in rows.index})
+        rows = rows.drop(columns=list(about), errors="ignore").join(about)
+    own_columns = {*records.ALWAYS, *(name for sort in set(rows["run_type"]) for name in fields(str(sort)))}
+    empty = [name for name in rows if name not in own_columns and rows[name].isna().all()]  # of other run types
+    return rows.drop(columns=empty).reset_index()
 
 
 def histories(frame: pd.DataFrame) -> pd.DataFrame:
