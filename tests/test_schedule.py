@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from kdlib.base.errors import InputError
+from kdlib.runs.recipes import recipe_of
 from kdlib.training.config import check as check_training
 from kdlib.training.schedule import learning_rate, optimizer_of, plan_steps, steps_of
 
@@ -82,7 +83,7 @@ def test_a_mark_or_a_warm_up_that_never_ends_is_refused() -> None:
         with pytest.raises(InputError, match=said):
             check_training(small.teacher(**steps, **given))
     with pytest.raises(InputError, match="ml_epochs = 5 is refused: epochs is 3"):
-        check_training(small.teacher(kind="variational", ml_epochs=5))
+        recipe_of(config := small.teacher(kind="variational", ml_epochs=5)).check(config)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "steps"])

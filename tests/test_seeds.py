@@ -66,7 +66,7 @@ def test_the_parts_are_the_whole(cut: studies.Study) -> None:
         own = seeds.only(cut, part)
         for job in jobs.jobs_of(own, 3).values():
             assert set(job.needs) <= set(jobs.jobs_of(own, 3))
-        parents = {one.name for entry in own.entries for c in entry.configs() for one in seeds.ancestors(plan(c))}
+        parents = {one.name for entry in own.entries for c in entry.configs() for one in plan(c).ancestors}
         assert parents <= made(own)
 
 

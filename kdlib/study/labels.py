@@ -83,12 +83,10 @@ def study_of(name: str) -> Study:
 def keep(study: Study) -> Path:
     """Write a study's labels beside its records."""
     about = expanded(study)
-    images = {(c.dataset, c.data_root, c.image_size) for _, p in plans_of(study) for c in (p.config,) if _seen(p)}
-    digests = {
-        "study": study.digest,
-        "declarations": declarations(),
-        "images": json.dumps(sorted([*key, data.fingerprint(*key)] for key in images)),
-    }
+    seen = [planned.config for _, planned in plans_of(study) if recipe_of(planned.config).images]
+    images = {(config.dataset, config.image_size) for config in seen}
+    marks = [[name, size, data.fingerprint(name, image_size=size)] for name, size in images]
+    digests = {"study": study.digest, "declarations": declarations(), "images": json.dumps(sorted(marks, key=str))}
     columns = zip(*([name, *of] for name, of in about.items()), strict=True)
     table = arrow.table(dict(zip(("run", *About._fields), map(list, columns), strict=True)))
     stream = arrow.BufferOutputStream()
@@ -96,10 +94,6 @@ def keep(study: Study) -> Path:
     file = paths.RECORDS / study.folder_name / FILE
     write_atomically(file, stream.getvalue().to_pybytes())
     return file
-
-
-def _seen(planned: Plan) -> bool:
-    return recipe_of(planned.config).images
 
 
 @functools.cache
@@ -122,7 +116,8 @@ def _kept(study: Study) -> dict[str, About] | None:
     try:
         meta = parquet.read_schema(file).metadata or {}
         same = meta[b"study"].decode() == study.digest and meta[b"declarations"].decode() == declarations()
-        if not same or any(data.fingerprint(*key) != mark for *key, mark in json.loads(meta[b"images"])):
+        images = json.loads(meta[b"images"])
+        if not same or any(data.fingerprint(name, image_size=size) != mark for name, size, mark in images):
             return None
         frame: dict[str, list[Any]] = parquet.read_table(file).to_pydict()
     except (OSError, ValueError, KeyError, TypeError, arrow.ArrowException):  # no such file as `keep` writes

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from kdlib.runs.recipes import fields
@@ -82,6 +83,7 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None) -> pd
     if not parts:
         return pd.DataFrame(columns=["run", "source", "run_type", "teacher", "label"])
     rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+    rows = rows.where(rows.notna(), np.nan)  # one way to say that there is nothing
     rows = rows.set_index("run").reindex([name for name in dict.fromkeys(wanted) if name in own or name in kept.index])
     if isinstance(wanted, Mapping):
         about = frame_of({str(name): wanted[str(name)] for name in rows.index})

@@ -14,5 +14,5 @@ class FineTuned(Tuned, OnLabels):
     meaning = (
         "Control: a trained network, trained on as an MCMI teacher is, without the conditional mutual information."
     )
-    title = "fine-tuned"
+    title = "fine tuned"
     mark = Mark("#e8615a", "d", DASH, "...")
