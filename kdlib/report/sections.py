@@ -42,7 +42,7 @@ LIMITS = "Intervals cover initial weights, batch order and views, not the one tr
 """What no number of seeds can say, beside every study."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Section:
     """One study's part of a page: the finished runs or records of one run type."""
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kdlib.report.claims import CLAIMS, MINIMUM_PAIRS, Claim, Direction, Effect, Verdict
+from kdlib.report.claims.words import WORDS
 from kdlib.report.plots import verdicts as plots
 from kdlib.report.plots.style import name_of
 from kdlib.report.plots.verdicts import Row
@@ -20,24 +21,6 @@ if TYPE_CHECKING:
 
     from kdlib.report.verdicts import Answer, Column
 
-SHORT = {
-    "C1": "exact BCPs lower the gradient's variance",
-    "C2": "noise in the BCPs brings it back",
-    "C3": "Bayesian teachers are nearer the BCPs",
-    "C4": "Bayesian teachers' students are better",
-    "C5": "their students converge with less noise",
-    "C6": "more samples of the teacher help",
-    "C7": "MCMI gains more in few-shot",
-    "C8": "MCMI raises the teacher's CMI",
-    "C9": "MCMI's students gain in every framework",
-    "C10": "MCMI's Eigen-CAM maps are broader",
-    "C11": "MCMI's students gain at 5 % of the data",
-    "C12": "MCMI's students know an omitted class",
-    "C13": "temperature alone raises the CMI",
-    "C14": "MCMI is nearer the BCPs",
-}
-"""The claims in a few words."""
-
 _WRAP = ' style="white-space: normal; min-width: 7rem"'
 UNITS = {"accuracy": (100.0, "points", 2), "relative change": (100.0, "%", 1), "nats": (1.0, "nats", 3)}
 """How an effect is written: factor, unit, decimals."""
@@ -45,7 +28,7 @@ UNITS = {"accuracy": (100.0, "points", 2), "relative change": (100.0, "%", 1), "
 
 def called(claim: Claim) -> str:
     """Return a claim's id and its few words."""
-    return f"{claim.id} {SHORT[claim.id]}"
+    return f"{claim.id} {WORDS[claim.id].short}"
 
 
 def amount(value: float, unit: str) -> str:
@@ -95,7 +78,7 @@ def verdicts(column: Column) -> HTML:
     for answer in column.answers:
         ran = answer.verdict not in (Verdict.NOT_RUN, Verdict.UNFINISHED)
         matter = f" (would matter: {smallest(answer.claim)})" if ran else ""
-        title = html.escape(f"{answer.claim.id}, {answer.verdict}: {SHORT[answer.claim.id]}{matter}")
+        title = html.escape(f"{answer.claim.id}, {answer.verdict}: {WORDS[answer.claim.id].short}{matter}")
         rows.append(f'<tr><th colspan="{len(heads)}" style="text-align: left">{title}</th></tr>')
         rows += _lines(answer) if ran else []
         if answer.note:

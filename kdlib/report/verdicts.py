@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -27,6 +27,7 @@ from kdlib.report import (
 )
 from kdlib.report.claims import CLAIMS, Claim, Effect, Judgement, Verdict, judge, needed, overall
 from kdlib.report.claims.choice import against_control, entering
+from kdlib.report.claims.words import claims_of
 from kdlib.report.plots.style import name_of
 from kdlib.report.sections import Section, waits_for
 from kdlib.report.synthetic import report as synthetic
@@ -123,11 +124,12 @@ class Column:
         return self.part.title if self.alone else f"{self.part.title}: {self.dataset}"
 
 
-def columns(only: str = "") -> list[Column]:
+def columns(only: str = "", of: Collection[str] | None = None) -> list[Column]:
     """Return what every study that lists the page says, the study with most runs first.
 
     Args:
         only: studies joined by `+`; all that have runs or records by default.
+        of: claims; all of them by default.
 
     Raises:
         InputError: a study does not exist, or papermill was given a name that is no parameter.
@@ -146,8 +148,21 @@ def columns(only: str = "") -> list[Column]:
         waiting = waits_for(study, set(frame["run"]))
         part = Section(study.name, study.title, study.about, frame, len(wanted) - len(frame), waiting)
         judged = datasets(frame) if len(frame) else []
-        out += [Column(part, each, len(judged) == 1, answers(rows, each, waiting)) for each, rows in judged]
+        asked = ((each, answers(rows, each, waiting, of)) for each, rows in judged)
+        out += [Column(part, each, len(judged) == 1, said) for each, said in asked]
     return sorted(out, key=lambda column: -len(column.part.frame))
+
+
+def decided(page: str, only: str = "") -> Column | None:
+    """Return what the study that decides on a page says of the claims of that page; None where it has no runs.
+
+    Args:
+        page: its name.
+        only: studies joined by `+`, of which the first that lists the page then decides.
+    """
+    names = only.split("+") if only else [n for n in studies.names() if study_of(n).role.get(page) == "main"]
+    found = columns("+".join(names), claims_of(page)) if names else []
+    return found[0] if found else None
 
 
 def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -158,23 +173,27 @@ def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(str(name), pd.concat([rows[rows["dataset"] == name], frame[drawn]])) for name in names]
 
 
-def answers(frame: pd.DataFrame, dataset: str, waiting: str = "") -> tuple[Answer, ...]:
-    """Return the answer to every claim.
+def answers(
+    frame: pd.DataFrame, dataset: str, waiting: str = "", of: Collection[str] | None = None
+) -> tuple[Answer, ...]:
+    """Return the answer to every claim, or to those named.
 
     Args:
         frame: a study's rows on one dataset, and its synthetic experiments.
         dataset: its name.
         waiting: what `waits_for` says; synthetic experiments hold all their seeds in one run and wait for none.
+        of: claims; all of them by default.
     """
+    asked = [claim for claim in CLAIMS if of is None or claim.id in of]
     if waiting:
-        own = answers(frame[frame["run_type"] == RunType.SYNTHETIC], dataset)
-        unfinished = (Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting) for claim in CLAIMS)
+        own = answers(frame[frame["run_type"] == RunType.SYNTHETIC], dataset, of=of)
+        unfinished = (Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting) for claim in asked)
         return tuple(
             one if SOURCES[one.claim.id] is of_synthetic else late for one, late in zip(own, unfinished, strict=True)
         )
     trained = frame[frame["run_type"] != RunType.SYNTHETIC]
     all_effects: Effects = {}
-    for measure in dict.fromkeys(SOURCES.values()):
+    for measure in dict.fromkeys(SOURCES[claim.id] for claim in asked):
         if measure is of_synthetic or len(trained):
             all_effects |= measure(frame if measure is of_synthetic else trained)
     said = notes(trained, dataset) if len(trained) else {}
@@ -188,7 +207,7 @@ def answers(frame: pd.DataFrame, dataset: str, waiting: str = "") -> tuple[Answe
             said.get(claim.id, ""),
             due.get(claim.id, {}),
         )
-        for claim in CLAIMS
+        for claim in asked
     )
 
 

@@ -66,14 +66,14 @@ def execute(config: Config | Plan) -> Run:
     return _ensure(planned, planned.config.retrain)
 
 
-def check(configs: Sequence[Config]) -> list[Plan]:
+def check(given: Sequence[Config | Plan]) -> list[Plan]:
     """Return the plans of configs, unless one of them cannot be run: said before the first of them runs.
 
     Raises:
         InputError: something in a config is refused.
     """
     planner = Planner()
-    plans = [planner.plan(config) for config in configs]
+    plans = [one if isinstance(one, Plan) else planner.plan(one) for one in given]
     for planned in plans:
         if not planned.run.finished or planned.config.retrain:
             _check(planned, dataset_of(planned))

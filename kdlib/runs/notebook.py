@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from kdlib.base.config import Config, unknown
 from kdlib.base.errors import InputError
+from kdlib.runs.plans import Plan, Planner
 from kdlib.runs.recipes import of_notebook
 from kdlib.runs.sweeps import expand
 from kdlib.store.runs import Run
@@ -21,8 +22,6 @@ from kdlib.teachers.kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
     from IPython.display import Markdown
-
-    from kdlib.runs.plans import Plan
 
 INJECTED = "# Parameters"
 """How the cell begins that papermill puts after the parameters cell."""
@@ -90,10 +89,11 @@ def validate(notebook: str, namespace: Mapping[str, Any]) -> list[Plan]:
     Raises:
         InputError: what `configs` refuses, or what does not fit the dataset, the store or this machine.
     """
-    asked = configs(notebook, namespace)
+    planner = Planner()
+    planned = [planner.plan(config) for config in configs(notebook, namespace)]
     from kdlib.runs.execute import check  # after them: it imports torch
 
-    return check(asked)
+    return check(planned)
 
 
 def samples_note(plans: Sequence[Plan], samples: Any) -> Markdown | None:

@@ -18,6 +18,7 @@ from kdlib.base.errors import InputError
 from kdlib.report import bcp_tables, cam_pages, cmi_gain, framework_gains, verdict_tables, verdicts
 from kdlib.report.claims import CLAIMS, MINIMUM_PAIRS, Effect, Verdict, paired, seeds_needed
 from kdlib.report.claims.inference import mean_interval
+from kdlib.report.claims.words import WORDS
 from kdlib.report.plots import verdicts as plots
 from kdlib.report.sections import Section
 from kdlib.report.verdicts import Answer, Column
@@ -60,7 +61,7 @@ def mean(effect: Effect | None) -> float:
 
 def test_every_claim_has_one_source() -> None:
     assert list(verdicts.SOURCES) == [claim.id for claim in CLAIMS]
-    assert set(verdict_tables.SHORT) == set(verdicts.SOURCES)
+    assert set(WORDS) == set(verdicts.SOURCES) == {claim.id for claim in CLAIMS}
 
 
 def test_teachers_of_c3_and_c14() -> None:
