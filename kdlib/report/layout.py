@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from kdlib.report.words import raw
 if TYPE_CHECKING:
     from kdlib.report.sections import Section
 
+SOURCE = re.compile(r'href="([^":]+)\.(?:md|ipynb)')
 _NUMBERS = itertools.count(1)
 
 
@@ -39,7 +41,8 @@ def as_html(output: Any) -> str:
     if "text/html" in data:
         return str(data["text/html"])
     if "text/markdown" in data:
-        return str(MarkdownIt("commonmark").enable("table").render(str(data["text/markdown"])))
+        text = str(MarkdownIt("commonmark").enable("table").render(str(data["text/markdown"])))
+        return SOURCE.sub(r'href="\1.html', text)  # what the book makes of a source, which it does not see here
     return f"<pre>{html.escape(str(data.get('text/plain', '')))}</pre>"
 
 
