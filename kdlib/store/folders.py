@@ -43,11 +43,15 @@ def read(folder: Path) -> Small:
         DamagedRun: one is torn, lacks what a run needs or belongs to another run; or the run has metrics and lacks
             another of them.
     """
-    place = str(folder)  # no paths: a table asks for thousands of files
-    found = _looked_at(folder, tuple(_written(f"{place}/{file}") for file in FILES))
+    found = _looked_at(folder, written(str(folder)))
     if isinstance(found, Small):
         return found
     raise DamagedRun(folder.name, *found.args)
+
+
+def written(folder: str) -> Written:
+    """Return which small files there are, and when and how they were written; no paths: a table asks for thousands."""
+    return tuple(_written(f"{folder}/{file}") for file in FILES)
 
 
 def damage(folder: Path) -> DamagedRun | None:
@@ -72,15 +76,15 @@ class _Wrong(Exception):
 
 
 @functools.lru_cache(maxsize=2**16)
-def _looked_at(folder: Path, written: Written) -> Small | _Wrong:
+def _looked_at(folder: Path, marks: Written) -> Small | _Wrong:
     try:
-        return _checked(folder, written)
+        return _checked(folder, marks)
     except _Wrong as error:
         return error
 
 
-def _checked(folder: Path, written: Written) -> Small:
-    there = dict(zip(FILES, written, strict=True))
+def _checked(folder: Path, marks: Written) -> Small:
+    there = dict(zip(FILES, marks, strict=True))
     config, provenance, metrics = (_object(folder / file, there[file]) for file in FILES[:3])
     if config is not None:
         _require(CONFIG, config, run=str)
@@ -112,11 +116,11 @@ def _checked(folder: Path, written: Written) -> Small:
     return Small(config, provenance, metrics)
 
 
-def _object(path: Path, written: tuple[int, int, int] | None) -> dict[str, Any] | None:
+def _object(path: Path, mark: tuple[int, int, int] | None) -> dict[str, Any] | None:
     """Return what a JSON file holds, whatever was done to it, or none where there is no file."""
-    if written is None:
+    if mark is None:
         return None
-    if written[-1] > MOST_BYTES:
+    if mark[-1] > MOST_BYTES:
         raise _Wrong(path.name, f"has more than {MOST_BYTES >> 20} MiB")
     try:
         value = json.loads(path.read_bytes())

@@ -1,7 +1,7 @@
 """The rows of finished runs, read once for each time that their metrics were written. (No torch.)
 
-`.index.json` in the store spares reading thousands of small files. A row holds while the run's `metrics.json` has the
-time and size it had; deleted, the index is made again. The store alone says what is finished.
+`.index.json` in the store spares reading thousands of small files. A row holds while the run's own files have the times
+and sizes they had; deleted, the index is made again. The store alone says what is finished.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ def rows(names: Iterable[str], of_run: Callable[[Run], Row]) -> dict[str, Row]:
         return {}
     kept, found, changed = _read(), {}, False
     for name in (name for name in names if name in there):
-        mark = _mark(name)
-        if mark is None:
+        *marks, metrics, history = folders.written(f"{store}/{name}")
+        if metrics is None:
             continue
+        mark = [list(one) if one else None for one in (*marks, metrics, history)]
         held = kept.get(name)
         if isinstance(held, list) and len(held) == 2 and held[0] == mark and isinstance(held[1], dict):
             found[name] = held[1]
@@ -49,14 +50,6 @@ def rows(names: Iterable[str], of_run: Callable[[Run], Row]) -> dict[str, Row]:
         with suppress(NotWritten):  # of a store that is only read
             write_atomically(store / FILE, json.dumps({n: row for n, row in kept.items() if n in there}).encode())
     return found
-
-
-def _mark(name: str) -> list[int] | None:
-    try:
-        found = os.stat(paths.runs() / name / folders.METRICS)  # noqa: PTH116
-    except OSError:
-        return None
-    return [found.st_mtime_ns, found.st_size, found.st_ino]
 
 
 def _read() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.runs import studies
 from kdlib.runs.plans import plan
+from kdlib.runs.recipes import recipe_of
 from kdlib.study.jobs import jobs_of
 
 TEXT = """
@@ -57,10 +58,10 @@ def test_a_student_has_the_teacher_of_its_seed(tmp_path: Path) -> None:
     references = {c.model_dump()["teacher"] for c in distilled}
     assert references == {f"{tmp_path}/small.yaml/plain", "exact_bcp"}
     for config in distilled:
-        assert studies.teacher_seed(config) == config.seed
+        assert recipe_of(config).teacher_seed(config) == config.seed
         assert study.teacher("plain", config.seed).seed == config.seed
     other = distilled[0].model_copy(update={"teacher_seed": 1})
-    assert studies.teacher_seed(other) == 1
+    assert recipe_of(other).teacher_seed(other) == 1
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from kdlib.experiments.measure import MeasureConfig
 from kdlib.measures.metrics import measure
 from kdlib.runs.execute import execute
 from kdlib.runs.recipes import resolve
+from kdlib.teachers.evaluation import log_probs
+from kdlib.teachers.loading import load_weights
 
 IMAGES = small.DATASET.test.images
 
@@ -41,7 +43,7 @@ def test_a_teacher_is_the_same_in_a_new_process(store: Path) -> None:
 def test_a_run_s_numbers_are_those_of_its_weights(store: Path) -> None:
     run = execute(small.teacher())
     loaded = teachers.load(run)
-    values = teachers.log_probs(loaded, small.DATASET.test, 1)
+    values = log_probs(loaded, small.DATASET.test, 1)
     assert torch.equal(run.predictions()["test"], values.half())
     expected = measure(values, small.DATASET.test.labels, small.DATASET.test.bcp)
     assert {name: run.metrics[f"test_{name}"] for name in expected} == expected
@@ -101,7 +103,7 @@ def test_what_is_no_finished_teacher_is_refused(store: Path) -> None:
 def test_a_teacher_of_a_file_is_the_teacher(store: Path, tmp_path: Path) -> None:
     run = execute(small.teacher())
     path = run.path / "weights.safetensors"
-    loaded = teachers.load_weights(str(path), small.teacher(), small.DATASET, small.settings())
+    loaded = load_weights(str(path), small.teacher(), small.DATASET, small.settings())
     assert torch.equal(loaded.probs(IMAGES), teachers.load(run).probs(IMAGES))
     by_file = execute(small.student(teacher=f"weights:{path}", teacher_architecture="cnn4"))
     by_name = execute(small.student(teacher=run.name))
