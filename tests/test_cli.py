@@ -90,7 +90,7 @@ def test_records_come_from_another_store(
     assert "has no finished run" in call(capsys, "records", study)[2]
     said = f"5 runs in {paths.RECORDS / 'studied'}\n"
     assert call(capsys, "records", study, "--from", str(there), "--seeds", "0")[:2] == (0, said)
-    assert [path.name for path in (paths.RECORDS / "studied").iterdir()] == ["labels.parquet", "seed-0.parquet"]
+    assert sorted(path.name for path in (paths.RECORDS / "studied").iterdir()) == ["labels.parquet", "seed-0.parquet"]
     status, _, said = call(capsys, "records", study, "--from", str(tmp_path / "nowhere"))
     assert status == 2 and "nowhere' is refused: it must be the folder of a run store." in said
 
