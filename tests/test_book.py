@@ -78,8 +78,9 @@ def executed_page(stream: str | None = None) -> dict[str, Any]:
     cells.append(cell(display(image_svg__xml=SVG), ["remove-input"], mystnb=figure))
     cells.append(cell(display(text_html=drawn), ["remove-input"]))
     cells.append(cell(display(text_html=table), ["hide-input"]))
-    finding = "**quick**: a measured difference of $d = 1.5$ points ([claims](/book/claims.md))."
-    cells.append(cell(display(text_markdown=finding), ["remove-input", "finding"]))
+    answer = "**quick**: a measured difference of $d = 1.5$ points ([claims](/book/claims.md))."
+    cells.append(cell(display(text_markdown=answer), ["remove-cell", "front"]))
+    cells.append(cell(display(text_html="<figure id='study'>drawn</figure>"), ["remove-cell", "front"]))
     if stream:
         cells.append(cell([{"output_type": "stream", "name": "stderr", "text": stream}], []))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -173,12 +174,13 @@ def test_faults_of_a_page_are_found(tmp_path: Path) -> None:
 def test_result_page_replaces_its_stub_and_back(fresh: Path, tmp_path: Path) -> None:
     tree = tmp_path / "ran"
     shutil.copytree(fresh, tree)
-    page, index = tree / "book/results/teachers.ipynb", tree / "_build/html/book/index.html"
+    page, index = tree / "book/results/claims.ipynb", tree / "_build/html/book/index.html"
     page.write_text(json.dumps(executed_page()))
     result = build(tree)
     assert result.returncode == 0, said(result)
-    assert "a measured difference of" in index.read_text()
-    shown = (tree / "_build/html/book/results/teachers.html").read_text()
+    assert "a measured difference of" in index.read_text() and "<figure id='study'>drawn" in index.read_text()
+    shown = (tree / "_build/html/book/results/claims.html").read_text()
+    assert "a measured difference of" not in shown, "the opening page alone repeats it"
     assert 'alt="A black bar."' in shown
     assert "A bar of height" in shown
     if chromium():
@@ -189,7 +191,7 @@ def test_result_page_replaces_its_stub_and_back(fresh: Path, tmp_path: Path) -> 
     result = build(tree)
     assert result.returncode == 0, said(result)
     assert "a measured difference of" not in index.read_text()
-    assert "Not run here yet" in (tree / "_build/html/book/results/teachers.html").read_text()
+    assert "Not run here yet" in (tree / "_build/html/book/results/claims.html").read_text()
 
 
 def test_stray_warning_in_a_page_fails_the_build(fresh: Path, tmp_path: Path) -> None:

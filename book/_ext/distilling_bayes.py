@@ -2,22 +2,19 @@
 
 A result page is an executed notebook, `book/results/<page>.ipynb`, which git does not keep. Where the table
 of contents names one that is missing, a stub is written, so that the book builds before any study has run.
-The directive `{findings}` lists the result pages and, under each, the output of the cells tagged `finding`:
-the opening page repeats what the pages measured and no number is typed in twice. The first page, the verdicts, is
-quoted in full, a line a study; of every other page the lines of one study, the earliest of those that the first page
-names (it begins with the study of the most runs).
+The directive `{quoted}` shows what tagged cells of a result page display: the opening page repeats what the pages
+measured, and no number is typed in twice.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
@@ -25,8 +22,6 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 RESULTS = "book/results/"
-MOST_LINES = 2
-"""Of a page, on the opening page."""
 NOT_RUN = "Not run here yet: `make book` runs the study that fills this page."
 TITLES = {
     "teachers": "Teachers",
@@ -83,62 +78,41 @@ def reread_stubs(
     return [name for name in {*written, *quoting} if name in env.found_docs]
 
 
-def findings(notebook: dict[str, Any]) -> list[str]:
-    """Return the Markdown (else plain text) that the cells tagged `finding` display."""
-    texts = []
+def quoted(notebook: dict[str, Any], tag: str) -> list[tuple[str, str]]:
+    """Return what the cells of a tag display, each as `markdown` or `html` and its text."""
+    found = []
     for cell in notebook["cells"]:
-        if "finding" not in cell.get("metadata", {}).get("tags", []):
+        if tag not in cell.get("metadata", {}).get("tags", []):
             continue
         for output in cell.get("outputs", []):
             data = output.get("data", {})
-            text = data.get("text/markdown") or data.get("text/plain") or ""
-            texts.append("".join(text).strip())
-    return [text for text in texts if text]
+            for kind in ("html", "markdown"):
+                if f"text/{kind}" in data:
+                    found.append((kind, "".join(data[f"text/{kind}"]).strip()))
+                    break
+    return [(kind, text) for kind, text in found if text]
 
 
-def study_of(line: str) -> str | None:
-    """Return the study that a finding is about: it begins with the study's title in bold."""
-    found = re.match(r"\*\*(.+?)\*\*", line)
-    return found[1] if found else None
+class Quoted(SphinxDirective):
+    """Show what the cells with a tag of a result page display: `{quoted} claims` with `:tag: front`."""
 
-
-def of_one_study(lines: Sequence[str], order: Sequence[str]) -> list[str]:
-    """Return the lines about the study that comes first in an order, else on the page, and where there is more.
-
-    Lines about no study stay. At most `MOST_LINES` are returned, and one that names what was left out.
-    """
-    studies = list(dict.fromkeys(study for line in lines if (study := study_of(line))))
-    chosen = min(studies, key=lambda name: order.index(name) if name in order else len(order), default=None)
-    kept = [line for line in lines if study_of(line) in (None, chosen)]
-    more = [f"more of {chosen}"] * (len(kept) > MOST_LINES) + [name for name in studies if name != chosen]
-    return kept[:MOST_LINES] + ([f"*Also there: {'; '.join(more)}.*"] if more else [])
-
-
-class Findings(SphinxDirective):
-    """List the result pages, each with what it found."""
+    required_arguments = 1
+    option_spec = {"tag": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        items: list[str] = []
-        order: list[str] | None = None
-        for page in result_pages(self.config):
-            file = f"{RESULTS}{page}.ipynb"
-            self.env.note_dependency(file)
-            notebook = json.loads((Path(self.env.srcdir) / file).read_text(encoding="utf-8"))
-            is_stub = notebook["metadata"].get("kdlib", {}).get("stub", False)
-            lines = findings(notebook)
-            if order is None:  # the verdicts, a line a study
-                order, found = [study for line in lines if (study := study_of(line))], lines
-            else:
-                found = of_one_study(lines, order)
-            found = ["Not run here yet."] if is_stub else found
-            text = "\n\n".join([f"**{{doc}}`/{RESULTS}{page}`**", *found])
-            items.append("- " + text.replace("\n", "\n  "))
-        return self.parse_text_to_nodes("\n".join(items) + "\n")
+        file = f"{RESULTS}{self.arguments[0]}.ipynb"
+        self.env.note_dependency(file)
+        notebook = json.loads((Path(self.env.srcdir) / file).read_text(encoding="utf-8"))
+        found = quoted(notebook, self.options["tag"]) or [("markdown", NOT_RUN)]
+        out: list[nodes.Node] = []
+        for kind, text in found:
+            out += [nodes.raw("", text, format="html")] if kind == "html" else self.parse_text_to_nodes(text + "\n")
+        return out
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the parts to Sphinx; stubs come before sphinx-external-toc reads the table (priority 900)."""
     app.connect("config-inited", write_stubs, priority=100)
     app.connect("env-get-outdated", reread_stubs)
-    app.add_directive("findings", Findings)
+    app.add_directive("quoted", Quoted)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

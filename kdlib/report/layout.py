@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdlib.report.words import raw
@@ -115,7 +116,22 @@ def tab_set(tabs: Sequence[tuple[str, str]]) -> str:
     return f'<div class="sd-tab-set docutils">{"".join(parts)}</div>'
 
 
-def answer(question: str, said: Sequence[str]) -> Any:
-    """Return a page's question and its answer, one to three sentences, as the reader sees them first."""
-    sentences = "".join(f"<p>{html.escape(one)}</p>" for one in said if one)
-    return raw(f'<div class="answer"><p class="question">{html.escape(question)}</p>{sentences}</div>')
+def answer(question: str, said: Sequence[Any]) -> Any:
+    """Return a page's question and its answer, one to three sentences, as the reader sees them first.
+
+    Args:
+        said: sentences, as text or as Markdown that was to be displayed.
+    """
+    parts = [
+        as_html(_Shown({"text/markdown": one.data})) if hasattr(one, "data") else f"<p>{html.escape(one)}</p>"
+        for one in said
+        if one
+    ]
+    return raw(f'<div class="answer"><p class="question">{html.escape(question)}</p>{"".join(parts)}</div>')
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a cell displays."""
+
+    data: dict[str, str]
