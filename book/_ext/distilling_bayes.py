@@ -37,6 +37,7 @@ TITLES = {
     "humans": "Human labels",
     "cost": "What each teacher costs",
     "claims": "Verdicts on the claims",
+    "replication": "Made here, beside the record",
 }
 
 

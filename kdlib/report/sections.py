@@ -137,7 +137,7 @@ def sections(report: str, run_type: RunType | str, only: str = "", chosen: str =
     out = []
     for name in only.split("+") if only else studies.names():
         study = study_of(name)
-        if report not in study.reports or (study.scratch and not only):
+        if report not in study.reports or ((study.scratch or study.sample) and not only):
             continue
         others = tuple(begins for page, begins in OWN.items() if page != report)
         wanted = {

@@ -141,7 +141,7 @@ def columns(only: str = "", of: Collection[str] | None = None) -> list[Column]:
     out = []
     for name in only.split("+") if only else studies.names():
         study = study_of(name)
-        if PAGE not in study.reports or (study.scratch and not only):
+        if PAGE not in study.reports or ((study.scratch or study.sample) and not only):
             continue
         wanted = labels(study)
         frame = found(wanted, study.folder_name)

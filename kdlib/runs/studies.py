@@ -6,6 +6,7 @@
     reports: [teachers, distillation]                  # the pages it fills
     role: {teachers: main}                             # those of them on which it decides
     scratch: false                                     # true: in a store of its own
+    sample: digits                                     # whose runs it repeats: it fills pages and has no part of them
     teachers:
       plain: {kind: deterministic}                     # label: parameters; lists sweep
     students:
@@ -68,6 +69,7 @@ class _File(BaseModel):
     title: str
     about: str = ""
     scratch: bool = False
+    sample: str = ""
     parameters: dict[str, Any] = {}
     reports: list[str] = []
     role: dict[str, Literal["main"]] = {}
@@ -107,6 +109,8 @@ class Study:
     entries: tuple[Entry, ...]
     role: dict[str, Literal["main"]] = field(default_factory=dict)
     """Pages on which it decides, as `main`."""
+    sample: str = ""
+    """The study of whose runs it is a sample: verdicts are that study's, and pages show it where it is asked for."""
     digest: str = ""
     """SHA-256 of its file; none of a part of a study."""
 
@@ -186,7 +190,7 @@ def load(name: str, check: bool = True) -> Study:
         if page not in file.reports:
             raise InputError(f"{path.name}: role.{page} is refused: allowed are its reports {', '.join(file.reports)}.")
     study = Study(
-        path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries), file.role,
+        path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries), file.role, file.sample,
         hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
     if check:

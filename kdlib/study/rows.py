@@ -1,8 +1,9 @@
 """The table of runs: one row a finished run or a kept record, everything about it a column.
 
-Columns: `run` (its name), `source` (`run` or `record`; one row where both exist), `run_type`, every parameter, every
-metric, `teacher` (kind, `one_hot` or `exact_bcp`; for a teacher its own kind), `teacher_run`, the costs (`COSTS`,
-`samples_used`, `seconds`), `device`, `precision`, and for a study `label` (of the row's entry) and `teacher_label`.
+Columns: `run` (its name), `source` (`run` or `record`; one row, the record's, where both exist), `run_type`, every
+parameter, every metric, `teacher` (kind, `one_hot` or `exact_bcp`; for a teacher its own kind), `teacher_run`, the
+costs (`COSTS`, `samples_used`, `seconds`), `device`, `precision`, and for a study `label` (of the row's entry) and
+`teacher_label`.
 """
 
 from __future__ import annotations
@@ -65,19 +66,22 @@ def table(study: str | None = None, only: Iterable[str] | None = None) -> pd.Dat
     folder = None if study is None else study_of(study).folder_name
     kept = {str(name) for name in records.frame(folder).index}
     if only is not None:
-        return found([name if name in kept else runs.find(name, "runs").name for name in only], folder)
+        names = [name if name in kept else runs.find(name, "runs").name for name in only]
+        return found(names, folder, records_first=False)
     return found(sorted({*kept, *runs.names()}), folder)
 
 
-def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None) -> pd.DataFrame:
+def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, records_first: bool = True) -> pd.DataFrame:
     """Return one row a run of `wanted` that is finished or kept, with what a study says of it.
 
     Args:
         wanted: names of runs, or what `labels` says of them.
-        folder: of the records to take; all of them by default. Where both are there, the store's run counts.
+        folder: of the records to take; all of them by default.
+        records_first: whether the record counts where both are there, so that a page says the same wherever it is made.
     """
-    own = index.rows(wanted, of_run)
     kept = records.frame(folder)
+    recorded_already = set(kept.index) if records_first else set()
+    own = index.rows([name for name in wanted if name not in recorded_already], of_run)
     kept = kept[kept.index.isin(set(wanted) - own.keys())].assign(source="record")
     parts = [part for part in (pd.DataFrame(list(own.values())), kept.reset_index()) if len(part)]
     if not parts:

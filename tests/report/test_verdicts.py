@@ -311,14 +311,11 @@ def extension() -> ModuleType:
     return module
 
 
-def test_the_opening_page_quotes_one_study_of_a_page() -> None:
-    of_one_study = extension().of_one_study
-    lines = ["**A** (x): 1.", "**B, small** (x): 2.", "No study.", "**B, small** (y): 3."]
-    assert of_one_study(lines[:1], []) == lines[:1]
-    assert of_one_study(lines[:2], ["B, small", "A"]) == [lines[1], "*Also there: A.*"]
-    assert of_one_study(lines[:2], []) == [lines[0], "*Also there: B, small.*"]
-    assert of_one_study(lines, ["B, small"]) == [lines[1], lines[2], "*Also there: more of B, small; A.*"]
-    assert of_one_study([], ["A"]) == []
+def test_the_opening_page_quotes_the_tagged_cells_of_a_page() -> None:
+    outputs = [{"data": {"text/markdown": ["a ", "b"]}}, {"data": {"text/html": "<p>", "text/plain": "x"}}, {}]
+    cells = [{"metadata": {"tags": ["front"]}, "outputs": outputs}, {"metadata": {}, "outputs": outputs}]
+    assert extension().quoted({"cells": cells}, "front") == [("markdown", "a b"), ("html", "<p>")]
+    assert extension().quoted({"cells": cells}, "guideline") == []
 
 
 def test_the_book_s_chapter_on_the_claims_agrees_with_the_table() -> None:

@@ -59,6 +59,32 @@ def crossed(
     return figure, list(panels)
 
 
+def agreement(frame: pd.DataFrame, value: str = "test_accuracy") -> Figure:
+    """Draw a measure of runs made here against their records, a mark a run, with the line on which they are equal.
+
+    Args:
+        frame: columns `value`, `<value>_record` and `run_type`.
+
+    Raises:
+        InputError: no rows.
+    """
+    if frame.empty:
+        raise InputError("the table has no rows; a figure needs at least one finished run.")
+    text, factor = axis_of(value)
+    figure, (axes,) = canvas(4.8)
+    marks = marks_of(dict.fromkeys(frame["run_type"]))
+    for sort, rows in frame.groupby("run_type", sort=False):
+        mark, here, kept = marks[str(sort)], factor * rows[value], factor * rows[f"{value}_record"]
+        axes.plot(kept, here, mark.marker, color=mark.color, markersize=9, mec="white", zorder=3)
+    ends = factor * frame[[value, f"{value}_record"]].to_numpy()
+    axes.axline((float(ends.min()), float(ends.min())), slope=1, color="#858585", linewidth=1.2, zorder=1)
+    axes.set(xlabel=f"{text}, record", ylabel=f"{text}, here")
+    legend(
+        figure, [handle(marks[str(sort)], f"{sort} (n = {n})") for sort, n in frame["run_type"].value_counts().items()]
+    )
+    return figure
+
+
 def cross(axes: Axes, x: Effect, y: Effect, mark: Mark) -> None:
     """Draw a mean over seeds with its intervals both ways."""
     if x.n > 1:

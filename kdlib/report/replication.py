@@ -1,0 +1,88 @@
+"""What was measured here beside the record, run by run. (No torch.)"""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from kdlib.runs import studies
+from kdlib.study.labels import labels, study_of
+from kdlib.study.rows import found
+
+COLUMNS = ("test_accuracy", "test_nll")
+ALIKE = ["run_type", "teacher_label", "architecture", "temperature", "framework", "samples"]
+"""What runs share that differ in their seeds alone."""
+TWICE = 2 * math.sqrt(2)
+"""Times the sd over seeds: beyond it a difference of two runs is more than another seed would make."""
+
+
+def rows(only: str = "") -> pd.DataFrame:
+    """Return a row a run that was made here and is kept as a record of any study.
+
+    Columns: run, seed, teacher_label, processor_here, processor, same (whether they are one), and for each of `COLUMNS`
+    its value here, `<name>`, the record's, `<name>_record`, `<name>_difference`, and `<name>_sd`, that over the seeds
+    of the record's like.
+
+    Args:
+        only: studies joined by `+`, whose runs are looked at; all by default.
+    """
+    names = only.split("+") if only else studies.names()
+    wanted = {run: about for name in names for run, about in labels(study_of(name)).items()}
+    here = found(wanted, None, records_first=False)
+    kept = found(wanted, None)
+    here, kept = here[here["source"] == "run"], kept[kept["source"] == "record"]
+    if here.empty or kept.empty:
+        return pd.DataFrame()
+    alike = [name for name in ALIKE if name in kept]
+    spread = kept.groupby(alike, dropna=False)[list(COLUMNS)].transform("std").add_suffix("_sd")
+    kept = kept.join(spread)
+    columns = ["run", "processor", *COLUMNS]
+    both = here[columns].merge(kept, on="run", suffixes=("", "_record"))
+    for name in COLUMNS:
+        both[f"{name}_difference"] = both[name] - both[f"{name}_record"]
+    both["same"] = both["processor"] == both["processor_record"]
+    return both.dropna(subset=[f"{name}_difference" for name in COLUMNS])
+
+
+def beyond(both: pd.DataFrame) -> pd.Series[bool]:
+    """Say which runs differ by more than they may: at all on one processor, by twice √2 sd over seeds on another."""
+    off = pd.Series(False, index=both.index)
+    for name in COLUMNS:
+        apart = both[f"{name}_difference"].abs()
+        off |= (apart > 0).where(both["same"], apart > TWICE * both[f"{name}_sd"])
+    return off
+
+
+def sentences(both: pd.DataFrame) -> list[str]:
+    """Say how many runs were made here too, how far they are from the record, and how many lie beyond."""
+    if both.empty:
+        return ["No run that is kept as a record was made here yet: make book makes a sample of them."]
+    apart, nll = 100 * both["test_accuracy_difference"].abs(), both["test_nll_difference"].abs()
+    machines = sorted({*both["processor"], *both["processor_record"]})
+    equal = int((apart == 0).sum())
+    off = int(beyond(both).sum())
+    said = [f"{len(both)} runs of the record were made here again; {equal} have the same accuracy to the last image."]
+    if equal < len(both):
+        said.append(
+            f"The others differ by {apart[apart > 0].mean():.2f} points on average and {apart.max():.2f} at most; NLL "
+            f"differs by {nll.mean():.4f} nats on average and {nll.max():.4f} at most."
+        )
+    return [*said, f"{off} of them lie beyond what another processor may make of them ({'; '.join(machines)})."]
+
+
+def table(both: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs with their differences, the largest first."""
+    shown = pd.DataFrame(
+        {
+            "run": both["run"],
+            "test accuracy here (%)": 100 * both["test_accuracy"],
+            "record (%)": 100 * both["test_accuracy_record"],
+            "difference (points)": 100 * both["test_accuracy_difference"],
+            "NLL difference (nats)": both["test_nll_difference"],
+            "made here on": both["processor"],
+            "beyond": beyond(both).map({True: "yes", False: ""}),
+        }
+    )
+    order = both["test_accuracy_difference"].abs().sort_values(ascending=False).index
+    return shown.loc[order]
