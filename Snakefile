@@ -9,7 +9,9 @@ import json
 import os
 import sys
 
-from kdlib import jobs, paths, seeds, studies
+from kdlib.base import paths
+from kdlib.runs import studies
+from kdlib.study import jobs, seeds
 
 NAME = os.environ["KDLIB_STUDY"]  # not by --config, which would read `010` or `a #1.yaml` as YAML
 study = seeds.only(studies.load(NAME), os.environ.get("KDLIB_SEEDS") or None)
