@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from kdlib import models
-from kdlib.base.config import RunType, fields
-from kdlib.base.options import Supervision, TeacherKind
+from kdlib.base.config import RunType
+from kdlib.experiments.synthetic.config import Supervision
+from kdlib.runs.recipes import fields
 from kdlib.runs.studies import SECTIONS
+from kdlib.teachers.kinds import KINDS
 
 Strategy = st.SearchStrategy[Any]
 
@@ -46,7 +48,7 @@ def joined(values: Strategy) -> Strategy:
 
 
 RUN = "teacher-digits-tiny-deterministic-cnn4-s0"  # begins the name of a run of the study `studied`
-REFERENCES = (*TeacherKind, RUN, RUN, "quick/deterministic", "digits/nobody", "teacher-", "student-", "measure-")
+REFERENCES = (*KINDS, RUN, RUN, "quick/deterministic", "digits/nobody", "teacher-", "student-", "measure-")
 LIKELY: dict[str, Strategy] = {
     "dataset": st.sampled_from(("digits:tiny", "digits:tiny@0.2", "digits:small", "cifar10", "folder:images")),
     "data_root": st.sampled_from((".", "images", "~/data")),
@@ -112,7 +114,7 @@ def studies(draw: Callable[[Strategy], Any]) -> bytes:
     labels = st.sampled_from(("plain", "other", "a.b", "T4")) | st.text(max_size=5)
     file: dict[str, Any] = {"title": "Drawn", "parameters": {"dataset": "digits:tiny", "epochs": 2}}
     for section in draw(st.lists(st.sampled_from(sorted(SECTIONS)), max_size=3, unique=True)):
-        run_type = SECTIONS[section]
+        run_type = SECTIONS[section].name
         entries = draw(st.dictionaries(labels, parameters(run_type) | st.just({}), max_size=2))
         for given in entries.values():
             if "parent" in fields(run_type) or run_type is RunType.STUDENT:

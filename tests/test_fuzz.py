@@ -42,7 +42,7 @@ def fuzz(count: int) -> settings:
         database=None,
         deadline=None,
         print_blob=True,
-        phases=(Phase.generate,),
+        phases=(Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
     )
 
@@ -106,7 +106,7 @@ def test_configs(run_type: RunType, finished_study: Path, images: Path) -> None:
 def test_study_files(text: bytes) -> None:
     with sandbox() as box:
         (box.user / "drawn.yaml").write_bytes(text)
-        print(said(box, "plan", str(box.user / "drawn.yaml")))
+        said(box, "plan", str(box.user / "drawn.yaml"))
 
 
 @fuzz(3 * COUNT // 10)
@@ -122,9 +122,8 @@ def test_trees_of_images(tree: list[tuple[str, str, bytes]], size: int) -> None:
                 found = data.load("folder:images", image_size=size)
                 assert data.fingerprint("folder:images", image_size=size) == found.fingerprint
         except InputError as error:
-            print(refusal(error))
+            refusal(error)
         else:
-            print("planned")
             assert found.shape == (3, size, size) and min(map(len, (found.train, found.val, found.test))) > 0
 
 

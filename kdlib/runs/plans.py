@@ -76,7 +76,7 @@ class Planner:
     def __init__(self) -> None:
         self._plans: dict[tuple[str, Config], Plan] = {}
         self._references: dict[tuple[Any, ...], Plan] = {}
-        self._asked = set[tuple[Any, ...]]()  # labels looked up, each for the one before until it has its plan
+        self._asked = set[tuple[Any, ...]]()  # labels that are being planned, each for the one before
         self._fingerprints: dict[tuple[str, str | None, int | None], str] = {}
 
     def plan(self, config: Config) -> Plan:
@@ -151,7 +151,10 @@ class Planner:
                 if key in self._asked:
                     raise InputError(f"{parameter} = {text!r} is refused: it is to start from itself.")
                 self._asked.add(key)
-                self._references[key] = self.plan(teacher.model_copy(update=changed))
+                try:
+                    self._references[key] = self.plan(teacher.model_copy(update=changed))
+                finally:
+                    self._asked.discard(key)
             return self._references[key]
         if not any(name.startswith(text) for name in runs.names()):
             known = ", ".join([*recipe_of(config).supervisions, *KINDS])
