@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> None:
     kind = given.pop("run_type", None)
     if kind is None:
         kind = "student" if "teacher" in given else "teacher"
-    kind = RECIPES.one(str(kind)).name
+    kind = RECIPES.one(kind).name
     if record is not None:
         given = recorded(kind, given).model_dump()
     for planned in check(expand(kind, given)):

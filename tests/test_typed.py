@@ -78,7 +78,7 @@ def test_paths_that_no_file_can_have(path: str, capsys: pytest.CaptureFixture[st
     ("text", "says"),
     [
         ("[" * 100_000, "is refused: maximum recursion"),
-        ('{"run_type": {}}', "run_type = '{}' is refused: allowed are teacher"),
+        ('{"run_type": {}}', "run_type = {} is refused: allowed are teacher"),
         ('{"run_type": ""}', "run_type = '' is refused: allowed are teacher"),
         ('{"a\\nb": 1}', "a\\nb is no parameter of teacher"),
     ],
