@@ -1,6 +1,6 @@
 """Run a study on a real cluster in this machine: Debian's Slurm with two nodes on loopback, one of which is taken away.
 
-    python benchmarks/cluster.py [--small]
+    python benchmarks/cluster.py [--small] [--only disturbed]
 
 Needs root, the packages `slurm-wlm` and `munge`, and the Python package `snakemake-executor-plugin-slurm`; elsewhere it
 says what is missing and does nothing. A Slurm that is configured here is left alone. A study of 60 runs in 12 jobs of
@@ -43,7 +43,8 @@ STUDY: dict[str, Any] = {
 }
 A_JOB, JOBS = 6, 12
 """Runs a job, and jobs at most."""
-PROGRAMS = ("slurmctld", "slurmd", "sinfo", "munged", "runuser")
+WAYS = ("undisturbed", "disturbed")
+PROGRAMS = ("slurmctld", "slurmd", "sinfo", "munge", "munged", "runuser")
 CONFIGURED = Path("/etc/slurm")
 FILES = {
     "slurm.conf": """
@@ -117,7 +118,7 @@ def cluster(place: Path) -> Iterator[None]:
     for folder in ("log", "state", "run"):
         shutil.chown(place / folder, "slurm")
     links = []
-    own_munge = not Path("/run/munge/munge.socket.2").exists()
+    own_munge = subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode != 0
     try:
         for name, text in FILES.items():
             (place / name).write_text(text.format(place=place, host=socket.gethostname().partition(".")[0]))
@@ -132,9 +133,12 @@ def cluster(place: Path) -> Iterator[None]:
             start_node(node)
         yield
     finally:
-        for file in [*(place / "run").glob("*.pid"), *([Path("/run/munge/munged.pid")] if own_munge else [])]:
-            if file.exists():
-                end(int(file.read_text()))
+        for file in (place / "run").glob("*.pid"):
+            end(int(file.read_text()))
+        if own_munge:
+            subprocess.run(["runuser", "-u", "munge", "--", shutil.which("munged") or "munged", "--stop"], check=False)
+        for name in ("local", *WAYS):
+            killed(place.parent / name)
         for link in links:
             link.unlink()
 
@@ -203,7 +207,9 @@ def main() -> int:
     """Run the study three times and return the exit status: 0 if all ended as it should."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--small", action="store_true", help="two seeds: 20 runs in 7 jobs")
+    options.add_argument("--only", default=",".join(WAYS), help="which of the two, both by default")
     given = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without taking the cluster away
     if why := missing():
         print(f"cluster: skipped, {why}.")
         return 0
@@ -219,7 +225,7 @@ def main() -> int:
             raise SystemExit((folder / "local" / "said.txt").read_text()[-2000:])
         alone, expected = time.perf_counter() - begun, content(folder / "local" / "runs")
         print(f"local: {len(expected)} runs, {alone:.0f} s, of them {seconds_of_runs(folder / 'local'):.0f} s in runs.")
-        for name in ("undisturbed", "disturbed"):
+        for name in given.only.split(","):
             log = place / "log" / "jobs.txt"
             own, before = folder / name, len(log.read_text().splitlines()) if log.exists() else 0
             begun, lost = time.perf_counter(), ""
@@ -241,7 +247,6 @@ def main() -> int:
             good &= same and not status and not twice and len(times) <= 2 * JOBS
             if status:
                 print((own / "said.txt").read_text()[-3000:])
-            killed(own)
     return 0 if good else 1
 
 

@@ -32,8 +32,7 @@ if TYPE_CHECKING:
     from kdlib.training.hardware import Hardware
 
 
-LOCKS = ".locks"
-"""Files to lock, opened for writing: on NFS a lock of a folder holds among the processes of one machine only."""
+LOCKS = ".locks"  # files opened for writing: on NFS a lock of a folder holds among one machine's processes only
 
 
 @dataclass(frozen=True)
