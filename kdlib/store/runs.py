@@ -105,7 +105,10 @@ class Run:
 
     def predictions(self) -> dict[str, Tensor]:
         """Return log-probabilities `(n, classes)`, float16, as `val` and `test`."""
-        return self._tensors("predictions.safetensors")
+        found = self._tensors("predictions.safetensors")
+        if not {"val", "test"} <= found.keys():
+            raise DamagedRun(self.name, "predictions.safetensors", "lacks those of one of the two")
+        return found
 
     def arrays(self) -> dict[str, Tensor]:
         """Return what a run without weights and predictions keeps, by name."""
@@ -139,7 +142,7 @@ class Run:
             return
         self.history()
         for file in sorted(self.path.glob("*.safetensors")):
-            self._tensors(file.name)
+            self.predictions() if file.stem == "predictions" else self._tensors(file.name)
 
 
 def names() -> list[str]:
@@ -257,12 +260,9 @@ def finish(
     """Write a run's results, `metrics.json` last, and drop its checkpoints."""
     from kdlib.base.tensors import write_tensors
 
-    if weights is not None:
-        write_tensors(run.path / "weights.safetensors", weights, run.name)
-    if predictions is not None:
-        write_tensors(run.path / "predictions.safetensors", predictions, run.name)
-    if arrays is not None:
-        write_tensors(run.path / "arrays.safetensors", arrays, run.name)
+    for file, tensors in (("weights", weights), ("predictions", predictions), ("arrays", arrays)):
+        if tensors is not None:
+            write_tensors(run.path / f"{file}.safetensors", tensors, run.name)
     if history is not None:
         import pandas as pd
 
