@@ -260,9 +260,9 @@ def finish(
     """Write a run's results, `metrics.json` last, and drop its checkpoints."""
     from kdlib.base.tensors import write_tensors
 
-    for file, tensors in (("weights", weights), ("predictions", predictions), ("arrays", arrays)):
+    for stem, tensors in (("weights", weights), ("predictions", predictions), ("arrays", arrays)):
         if tensors is not None:
-            write_tensors(run.path / f"{file}.safetensors", tensors, run.name)
+            write_tensors(run.path / f"{stem}.safetensors", tensors, run.name)
     if history is not None:
         import pandas as pd
 
