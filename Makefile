@@ -7,6 +7,11 @@ override PYTHON := $(value PYTHON)
 override STUDY := $(value STUDY)
 export PYTHON STUDY
 
+FUZZ ?= 1000
+override FUZZ := $(value FUZZ)
+export FUZZ
+NO_SPEED := gpu faults cluster
+
 SECONDS ?= 700
 GPU_PYTHON ?= python3
 GPU_STUDY ?= cifar100-paper
@@ -19,7 +24,7 @@ override GPU_AFTER := $(value GPU_AFTER)
 override DRY := $(value DRY)
 export GPU_SECONDS GPU_PYTHON GPU_STUDY GPU_MIB GPU_AFTER DRY
 
-.PHONY: book test lab study bench gpu clean lock
+.PHONY: book test lab study bench fuzz faults cluster gpu clean lock
 .DELETE_ON_ERROR:
 
 book: .venv/installed
@@ -38,7 +43,17 @@ study: .venv/installed
 	$(BIN)/python -m kdlib book
 
 bench: .venv/installed
-	for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do $(BIN)/python "$$script" || exit 1; done
+	for script in $(filter-out $(NO_SPEED:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python "$$script" || exit 1; done
+
+fuzz: .venv/installed  # FUZZ configs of each run type, three tenths as many of everything else
+	KDLIB_FUZZ="$$FUZZ" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/test_fuzz.py
+
+faults: .venv/installed
+	$(BIN)/python benchmarks/faults.py
+
+cluster: .venv/installed  # as root, with Debian's slurm-wlm and munge; elsewhere it says what is missing
+	.venv/uv/bin/uv pip install -q --python $(BIN)/python snakemake-executor-plugin-slurm==2.8.0
+	$(BIN)/python benchmarks/cluster.py
 
 gpu:  # in whatever Python has a PyTorch for the card; DRY=1 says what would be done
 	PYTHONPATH="$$PWD:$$PYTHONPATH" "$$GPU_PYTHON" benchmarks/gpu.py --seconds "$$GPU_SECONDS" --study "$$GPU_STUDY" \

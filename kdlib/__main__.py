@@ -28,14 +28,17 @@ def _run(arguments: argparse.Namespace) -> None:
     path = paths.whole(arguments.config)
     try:
         given: Any = json.loads(path.read_text())
-    except (OSError, ValueError) as error:  # no file, no text or no JSON
+    except (OSError, ValueError, RecursionError) as error:  # no file, no text, no JSON or one of endless depth
         raise InputError(f"config = {str(path)!r} is refused: {error}.") from None
     if not isinstance(given, dict):
         raise InputError(f"config = {str(path)!r} is refused: it must hold one JSON object of parameters.")
     record = given["config"] if isinstance(given.get("config"), dict) else None  # of the config.json of a run
     if record is not None:
         given = {"run_type": given.get("run_type"), **record}
-    kind = RECIPES.one(given.pop("run_type", None) or ("student" if "teacher" in given else "teacher")).name
+    kind = given.pop("run_type", None)
+    if kind is None:
+        kind = "student" if "teacher" in given else "teacher"
+    kind = RECIPES.one(kind).name
     if record is not None:
         given = recorded(kind, given).model_dump()
     for planned in check(expand(kind, given)):
@@ -97,7 +100,7 @@ def _study(arguments: argparse.Namespace) -> int:
             os.environ.setdefault(f"KDLIB_{folder.upper()}", str(paths.DATA / "scratch" / study.folder_name / folder))
     print("\n".join(jobs.outlook(study)))
     profile = paths.ROOT / "profiles" / arguments.profile
-    if not (profile / "study.yaml").is_file():
+    if arguments.profile not in {folder.name for folder in (paths.ROOT / "profiles").iterdir()}:
         raise InputError(f"profile = {arguments.profile!r} is refused: allowed are the folders of profiles/.")
     settings = yaml.safe_load((profile / "study.yaml").read_text())
     cluster = "executor" in yaml.safe_load((profile / "config.yaml").read_text())

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class KdlibError(Exception):
-    """Say in one sentence what went wrong and what to do about it."""
+    """Say in one sentence what went wrong and what to do about it; on one line, whatever it names."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in sentence))
 
     def _render_traceback_(self) -> list[str]:
         """Give a notebook the sentence alone: the way to it through the library helps no user."""

@@ -22,6 +22,9 @@ STUDIES = DATA / "studies"
 RECORDS = DATA / "records"
 """Measured results kept in git, one folder a study."""
 
+MOST_OF_A_NAME, MOST_OF_A_PATH = 255, 4095
+"""Bytes, on Linux and macOS; to ask for a file with a longer name is an error, not an answer."""
+
 NOTEBOOKS = ROOT / "notebooks"
 REPORTS = NOTEBOOKS / "reports"
 
@@ -29,12 +32,19 @@ REPORTS = NOTEBOOKS / "reports"
 def whole(path: str | Path) -> Path:
     """Return a path that a user typed, absolute and with `~` expanded.
 
-    Raises: InputError for the home of a user who is not known here, as in `~nobody`.
+    Raises: InputError for the home of a user who is not known here, as in `~nobody`, and for a name too long.
     """
     try:
-        return Path(path).expanduser().absolute()
+        found = Path(path).expanduser().absolute()
     except RuntimeError as error:
         raise InputError(f"the path {str(path)!r} begins in a home that is not known: write it without ~.") from error
+    longest = max(len(part.encode(errors="surrogatepass")) for part in found.parts)
+    if longest > MOST_OF_A_NAME or len(str(found).encode(errors="surrogatepass")) > MOST_OF_A_PATH:
+        raise InputError(
+            f"the path {str(path)[:80]!r}… is refused: allowed are {MOST_OF_A_NAME} bytes of each name in it, "
+            f"{MOST_OF_A_PATH} in all."
+        )
+    return found
 
 
 def _own(variable: str, usual: Path) -> Path:

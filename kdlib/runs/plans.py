@@ -76,6 +76,7 @@ class Planner:
     def __init__(self) -> None:
         self._plans: dict[tuple[str, Config], Plan] = {}
         self._references: dict[tuple[Any, ...], Plan] = {}
+        self._asked = set[tuple[Any, ...]]()  # labels that are being planned, each for the one before
         self._fingerprints: dict[tuple[str, str | None, int | None], str] = {}
 
     def plan(self, config: Config) -> Plan:
@@ -147,7 +148,13 @@ class Planner:
             if key not in self._references:
                 teacher = studies.load(study).teacher(label, seed)
                 changed = {name: value for name, value in given.items() if value is not None}
-                self._references[key] = self.plan(teacher.model_copy(update=changed))
+                if key in self._asked:
+                    raise InputError(f"{parameter} = {text!r} is refused: it is to start from itself.")
+                self._asked.add(key)
+                try:
+                    self._references[key] = self.plan(teacher.model_copy(update=changed))
+                finally:
+                    self._asked.discard(key)
             return self._references[key]
         if not any(name.startswith(text) for name in runs.names()):
             known = ", ".join([*recipe_of(config).supervisions, *KINDS])

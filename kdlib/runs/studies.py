@@ -48,6 +48,10 @@ LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What names an entry: part of file names, of commands and of references to teachers."""
 
 
+NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
+"""What PyYAML raises at what is none: `2001-99-99`, `!!int ''`, a thousand brackets, ... bring others than its own."""
+
+
 class _Loader(yaml.SafeLoader):
     """Read YAML in which each key stands once; a key over one that `<<` merges is still an override."""
 
@@ -154,10 +158,11 @@ def load(name: str, check: bool = True) -> Study:
         InputError: no such study, an unknown key or one given twice, a label that cannot be part of a file's name,
             a wrong value, or a teacher that does not exist.
     """
-    path = Path(name) if name.endswith(".yaml") else paths.STUDIES / f"{name}.yaml"
-    if not path.is_file() or (path.stem == name and name not in names()):
+    own = name.endswith(".yaml")
+    path = paths.whole(name) if own else paths.STUDIES / f"{name}.yaml"
+    if not (path.is_file() if own else name in names()):
         raise InputError(f"study = {name!r} is refused: allowed are {', '.join(names())} or the path of a .yaml file.")
-    whole = str(path.absolute()) if name.endswith(".yaml") else name
+    whole = str(path) if own else name
     if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
         raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
     try:
@@ -165,12 +170,14 @@ def load(name: str, check: bool = True) -> Study:
         file = File.model_validate(yaml.load(content, _Loader) or {})
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(map(str, first["loc"])) or "what it holds"
         raise InputError(f"{path.name}: {place} is refused: {first['msg'].lower()}.") from None
+    except OSError as error:
+        raise InputError(f"{path.name} cannot be read: {error.strerror}.") from None
+    except NO_YAML as error:
+        raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
     entries = []
     for section, recipe in SECTIONS.items():
         known = fields(recipe.name)
@@ -181,6 +188,7 @@ def load(name: str, check: bool = True) -> Study:
                     "-, the first a letter or digit."
                 )
             shared = {k: v for k, v in file.parameters.items() if k in known}
+            _check_values({**shared, **given}, f"{path.name}: {label}")
             entries.append(Entry(recipe.name, label, _referring(with_whole_paths({**shared, **given}), recipe, path)))
     everywhere = set().union(*(fields(recipe.name) for recipe in SECTIONS.values()))
     for key in file.parameters:
@@ -207,7 +215,18 @@ def _referring(given: dict[str, Any], recipe: Recipe, path: Path) -> dict[str, A
     labels = given[key] if isinstance(given[key], list) else [given[key]]
     apart = [label in recipe.supervisions or str(label).startswith(WEIGHTS) for label in labels]
     written = [label if alone else f"{study}/{label}" for label, alone in zip(labels, apart, strict=True)]
-    return {**given, key: written if len(written) > 1 else written[0]}
+    return {**given, key: written[0] if len(written) == 1 else written}
+
+
+def _check_values(given: dict[str, Any], where: str) -> None:
+    """Refuse what is neither a value nor a list of them: aliases can make of a few lines what no memory holds."""
+    for name, value in given.items():
+        for one in value if isinstance(value, list) else [value]:
+            number = isinstance(one, int) and one.bit_length() <= 64  # a longer one cannot always be written
+            if not (one is None or number or isinstance(one, str | float)):
+                raise InputError(
+                    f"{where}: {name} is refused: allowed are a text, a number, true or false, and a list of such."
+                )
 
 
 def _check_circles(study: Study, path: Path) -> None:

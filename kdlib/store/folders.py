@@ -111,6 +111,12 @@ def _checked(folder: Path, marks: Written) -> Small:
         _require(CONFIG, config, config=dict, run_type=str, role=str, dataset=str, fingerprint=str, parents=dict)
         if config["run_type"] not in tuple(RunType):
             raise _Wrong(CONFIG, f"has no run type in {config['run_type']!r}")
+        for name, value in config["config"].items():
+            if isinstance(value, list | dict):
+                raise _Wrong(CONFIG, f"says {name} = {value!r}, which is no single value")
+        _require(CONFIG, {"classes": [], **config}, classes=list)
+        if not all(isinstance(name, str) for name in (*config["parents"].values(), *config.get("classes", []))):
+            raise _Wrong(CONFIG, "names a parent or a class by what is no text")
         if there[HISTORY]:
             _check_ends(folder / HISTORY)
     return Small(config, provenance, metrics)

@@ -3,7 +3,7 @@
 A finished run holds `config.json`, `weights.safetensors`, `history.parquet`, `predictions.safetensors` (float16
 log-probabilities on validation and test images), `provenance.json` and, written last, `metrics.json`: a run is
 finished if and only if that file is there. An experiment or a measurement that makes no network holds
-`arrays.safetensors` in place of weights and predictions. The only lock is a `flock` on the folder itself.
+`arrays.safetensors` in place of weights and predictions. The only lock is a `flock` on `.locks/<run>`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kdlib.training.hardware import Hardware
+
+
+LOCKS = ".locks"  # files opened for writing: on NFS a lock of a folder holds among one machine's processes only
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,10 @@ class Run:
 
     def predictions(self) -> dict[str, Tensor]:
         """Return log-probabilities `(n, classes)`, float16, as `val` and `test`."""
-        return self._tensors("predictions.safetensors")
+        found = self._tensors("predictions.safetensors")
+        if not {"val", "test"} <= found.keys():
+            raise DamagedRun(self.name, "predictions.safetensors", "lacks those of one of the two")
+        return found
 
     def arrays(self) -> dict[str, Tensor]:
         """Return what a run without weights and predictions keeps, by name."""
@@ -136,7 +142,7 @@ class Run:
             return
         self.history()
         for file in sorted(self.path.glob("*.safetensors")):
-            self._tensors(file.name)
+            self.predictions() if file.stem == "predictions" else self._tensors(file.name)
 
 
 def names() -> list[str]:
@@ -170,7 +176,7 @@ def set_aside(run: Run) -> Path:
     """Move a run out of the way, so that nothing of it is lost, and return where it lies."""
     aside = paths.runs() / "aside" / f"{run.name}-{datetime.now(UTC):%Y%m%dT%H%M%S.%f}"
     aside.mkdir(parents=True)
-    # the folder stays, since it is the lock; metrics.json goes first, for without it the run is not finished
+    # metrics.json goes first, for without it the run is not finished
     for path in sorted(run.path.iterdir(), key=lambda path: path.name != "metrics.json"):
         path.replace(aside / path.name)
     return aside
@@ -195,28 +201,28 @@ def writable_store() -> Path:
 
 @contextmanager
 def locked(run: Run) -> Iterator[None]:
-    """Hold the run's folder; it is made if it was not there.
+    """Hold the run; its folder is made if it was not there.
 
     Raises:
         RunLocked: another process holds it.
         InputError: the store cannot be written, or its file system has no locks.
     """
-    writable_store()
-    run.path.mkdir(exist_ok=True)
-    descriptor = os.open(run.path, os.O_RDONLY)
+    store = writable_store()
     try:
+        run.path.mkdir(exist_ok=True)
+        (store / LOCKS).mkdir(exist_ok=True)
+        file = (store / LOCKS / run.name).open("a")
+    except OSError as error:
+        raise InputError(f"KDLIB_RUNS = {str(store)!r} is refused: it cannot be written ({error.strerror}).") from None
+    with file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunLocked(f"The run {run.name} is being made by another process: wait for it or stop it.") from None
         except OSError as error:
-            raise InputError(
-                f"KDLIB_RUNS = {str(paths.runs())!r} is refused: its file system has no locks (flock: "
-                f"{error.strerror}), without which two processes could write one run at once."
-            ) from None
+            lacks = f"its file system has no locks (flock: {error.strerror}), so two processes could write one run"
+            raise InputError(f"KDLIB_RUNS = {str(store)!r} is refused: {lacks}.") from None
         yield
-    finally:
-        os.close(descriptor)
 
 
 def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int, ...]) -> Hardware:
@@ -254,12 +260,9 @@ def finish(
     """Write a run's results, `metrics.json` last, and drop its checkpoints."""
     from kdlib.base.tensors import write_tensors
 
-    if weights is not None:
-        write_tensors(run.path / "weights.safetensors", weights, run.name)
-    if predictions is not None:
-        write_tensors(run.path / "predictions.safetensors", predictions, run.name)
-    if arrays is not None:
-        write_tensors(run.path / "arrays.safetensors", arrays, run.name)
+    for stem, tensors in (("weights", weights), ("predictions", predictions), ("arrays", arrays)):
+        if tensors is not None:
+            write_tensors(run.path / f"{stem}.safetensors", tensors, run.name)
     if history is not None:
         import pandas as pd
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,18 +68,37 @@ def file_of(study: str, seed: int | None) -> Path:
 
 
 def write(file: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """Write records as a file, atomically; without a record there is no file."""
+    """Write records as a file, atomically; without a record there is no file.
+
+    Raises:
+        InputError: what a run has under a name is of another type than what the others have.
+    """
     rows = sorted(records, key=lambda one: str(one["run"]))
     if not rows:
         file.unlink(missing_ok=True)
         return
     names = sorted({name for one in rows for name in one} - set(HEAVY))
-    columns = {name: arrow.array([one.get(name) for one in rows]) for name in names}
-    columns |= {name: arrow.array([one.get(name) for one in rows], HEAVY[name]) for name in HEAVY}
+    columns = {name: _column(name, rows) for name in (*names, *HEAVY)}
     stream = arrow.BufferOutputStream()
     parquet.write_table(arrow.table(columns), stream, compression="zstd", compression_level=15, write_statistics=False)
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, stream.getvalue().to_pybytes())
+
+
+def _column(name: str, rows: list[Mapping[str, Any]]) -> arrow.Array:
+    values = [one.get(name) for one in rows]
+    try:
+        made = arrow.array(values, HEAVY.get(name))
+    except (arrow.ArrowException, OverflowError):  # of several types, or an integer of more than 64 bits
+        made = None
+    if made is None or not _allowed(name, made.type):
+        kinds = Counter(type(value) for value in values if value is not None).most_common()
+        odd = next(one for one in rows if type(one.get(name)) is kinds[-1][0])
+        raise InputError(
+            f"{odd['run']} is refused by the records: its {name} = {odd[name]!r} is not what others have; move "
+            "the run out of the store, and the same command then makes it again."
+        )
+    return made
 
 
 def read(file: Path) -> dict[str, Record]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
+import os
+import stat
 import subprocess
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -87,16 +91,31 @@ def test_one_at_a_time(store: Path) -> None:
 
 HOLD = """
 import fcntl, os, sys
-fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX)
+fcntl.flock(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
 print(1, flush=True)
 input()
 """
 
 
+def test_what_is_locked_is_a_file_opened_for_writing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As NFS asks for: it gives no lock of a folder that another machine would see."""
+    seen = list[tuple[bool, int]]()
+
+    def flock(file: TextIOWrapper, _: int) -> None:
+        mode = fcntl.fcntl(file, fcntl.F_GETFL) & os.O_ACCMODE
+        seen.append((stat.S_ISREG(os.fstat(file.fileno()).st_mode), mode))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with runs.locked(Run("a")):
+        assert seen == [(True, os.O_WRONLY)]
+    assert runs.names() == []
+
+
 def test_a_second_process_stops_with_one_sentence(store: Path) -> None:
     run = plan(small.teacher()).run
     run.path.mkdir(parents=True)
-    command = [sys.executable, "-c", HOLD, str(run.path)]
+    (store / ".locks").mkdir()
+    command = [sys.executable, "-c", HOLD, str(store / ".locks" / run.name)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "1\n"

@@ -135,11 +135,20 @@ def test_tensors_are_refused_with_run_and_file(
 ) -> None:
     run = pair[0]
     path = run.path / f"{file}.safetensors"
-    write_tensors(path, {"w": torch.arange(8.0)}, run.name)
+    write_tensors(path, {"val": torch.ones(1), "test": torch.ones(1), "w": torch.arange(8.0)}, run.name)
     assert torch.equal(getattr(run, file)()["w"], torch.arange(8.0))
     harm(path)
     with pytest.raises(DamagedRun, match=rf"The run {run.name} is damaged: {file}\.safetensors {says}"):
         getattr(run, file)()
+
+
+def test_predictions_are_of_validation_and_test_images(pair: tuple[Run, Run]) -> None:
+    run = pair[0]
+    write_tensors(run.path / "predictions.safetensors", {"val": torch.ones(2, 10)}, run.name)
+    with pytest.raises(
+        DamagedRun, match=rf"The run {run.name} is damaged: predictions\.safetensors lacks those of one"
+    ):
+        run.verify()
 
 
 def test_damaged_runs_are_set_aside_on_request(pair: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
