@@ -1,4 +1,6 @@
-"""The command line: `python -m kdlib run | list | plan | study | book | records | unpack | notebooks | labels`."""
+"""The command line: `python -m kdlib run | list | plan | study | book | records | unpack`, and what writes files anew:
+`notebooks | labels | picture`.
+"""
 
 from __future__ import annotations
 
@@ -143,6 +145,20 @@ def _labels(arguments: argparse.Namespace) -> None:
         print(labels.keep(studies.load(folder)))
 
 
+def _picture(arguments: argparse.Namespace) -> None:
+    """Draw the picture of the study, which the README shows, from the records."""
+    from kdlib.report import front, verdicts
+    from kdlib.report.pages import picture
+
+    column = verdicts.decided("claims")
+    figure = front.picture(column) if column is not None else None
+    if figure is None:
+        raise InputError("the study that decides has no records of teachers with known distances: run it first.")
+    file = paths.ROOT / "book" / "_static" / "study.svg"
+    write_atomically(file, picture(figure)[0])
+    print(file)
+
+
 def _unpack(arguments: argparse.Namespace) -> None:
     """Put runs that another machine packed into the store; finished ones there stay as they are."""
     from kdlib.store.packing import unpack
@@ -185,6 +201,7 @@ def main(given: list[str] | None = None) -> int:
         ("run", _run, "config"), ("list", _list, None), ("plan", _plan, "study"),
         ("study", _study, "study"), ("book", _book, None), ("records", _records, "study"),
         ("unpack", _unpack, "packing"), ("notebooks", _notebooks, None), ("labels", _labels, None),
+        ("picture", _picture, None),
     ):  # fmt: skip
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.set_defaults(function=function)
