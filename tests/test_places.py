@@ -17,8 +17,7 @@ from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import write_tensors
 from kdlib.runs import studies
-from kdlib.runs.recipes import resolve
-from kdlib.runs.typed import with_whole_paths
+from kdlib.runs.recipes import resolve, with_whole_paths
 from kdlib.study.jobs import jobs_of
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from kdlib.base.config import Config, RunType
 from kdlib.base.errors import InputError
 from kdlib.experiments.eigencam import EigencamConfig
+from kdlib.experiments.measure import MeasureConfig
 from kdlib.runs.measure import MeasureRecipe
 from kdlib.runs.recipe import Arrays
 from kdlib.teachers.kind import as_teacher
@@ -16,7 +16,7 @@ from kdlib.teachers.kinds import kind_of
 if TYPE_CHECKING:
     from kdlib.data.dataset import Dataset
     from kdlib.models.network import Network
-    from kdlib.runs.plans import Plan
+    from kdlib.runs.plans import Plan, Planner
     from kdlib.store.runs import Run
     from kdlib.training.hardware import Hardware
 
@@ -25,19 +25,15 @@ class EigencamRecipe(MeasureRecipe):
     """One teacher's maps."""
 
     name = RunType.EIGENCAM
-    meaning = "Eigen-CAM maps of a teacher that exists."
-    section = "eigencams"
+    config_type = EigencamConfig
     notebook = "eigencam"
     first = ("dataset", "parent", "images", "stage")
 
-    def schema(self) -> type[EigencamConfig]:
-        """Return the config of maps."""
-        return EigencamConfig
-
-    def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
+    def completed(self, config: MeasureConfig, planner: Planner) -> tuple[MeasureConfig, dict[str, Plan], str]:
         """Return the config with the teacher's architecture."""
-        theirs = as_teacher(parents["teacher"].config)
-        return super().completed(config, parents).model_copy(update={"architecture": theirs.architecture})
+        config, parents, role = super().completed(config, planner)
+        architecture = as_teacher(parents["teacher"].config).architecture
+        return config.model_copy(update={"architecture": architecture}), parents, role
 
     def check_here(self, planned: Plan, dataset: Dataset) -> None:
         """Refuse a stage that the network does not have."""

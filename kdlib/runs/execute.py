@@ -31,19 +31,10 @@ def _loaded(name: str, root: str | None, image_size: int | None, fingerprint: st
     return data.load(name, root, image_size)
 
 
-def dataset_of(planned: Plan) -> Dataset | None:
-    """Return the dataset of a plan; a synthetic experiment has none and draws its points itself."""
-    config = planned.config
-    if not recipe_of(config).images:
-        return None
+def dataset(config: Config, fingerprint: str | None = None) -> Dataset:
+    """Return the dataset of a config, whose fingerprint may be known."""
     key = (config.dataset, config.data_root, config.image_size)
-    return _loaded(*key, planned.record.get("fingerprint") or data.fingerprint(*key))
-
-
-def dataset(config: Config) -> Dataset:
-    """Return the dataset of a config."""
-    key = (config.dataset, config.data_root, config.image_size)
-    return _loaded(*key, data.fingerprint(*key))
+    return _loaded(*key, fingerprint or data.fingerprint(*key))
 
 
 def labels_here(config: Config) -> Mapping[str, NDArray[np.int64]] | None:
@@ -76,7 +67,7 @@ def check(given: Sequence[Config | Plan]) -> list[Plan]:
     plans = [one if isinstance(one, Plan) else planner.plan(one) for one in given]
     for planned in plans:
         if not planned.run.finished or planned.config.retrain:
-            _check(planned, dataset_of(planned))
+            _checked(planned)
     return plans
 
 
@@ -99,9 +90,7 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
     run = planned.run
     if run.finished and not retrain:
         return run
-    runs.writable_store()
-    chosen = dataset_of(planned)
-    _check(planned, chosen)
+    chosen = _checked(planned)
     for parent in planned.parents.values():
         if parent.file is None:
             _ensure(parent)
@@ -112,55 +101,49 @@ def _ensure(planned: Plan, retrain: bool = False) -> Run:
             warnings.warn(f"{run.damage.reason}: {run.name} is set aside in {runs.set_aside(run)}.", stacklevel=2)
         elif run.finished:
             runs.set_aside(run)
-        about: dict[str, Any] = {"dataset": planned.config.dataset}
-        if chosen is not None:
-            about = {"dataset": chosen.name, "classes": list(chosen.classes), "shape": list(chosen.shape)}
+        about = _about(chosen) if chosen else {"dataset": planned.config.dataset}
         hardware = runs.start(run, {**planned.record, **about}, planned.config, chosen.shape if chosen else NO_IMAGE)
         with hardware.computing():
             recipe_of(planned.config).make(planned, chosen, run, hardware)
     return run
 
 
-def _check(planned: Plan, chosen: Dataset | None) -> None:
-    """Refuse what only the dataset and this machine can tell, before anything is made.
+def _checked(planned: Plan) -> Dataset | None:
+    """Return the dataset of a plan, unless it or this machine tells that the run cannot be made.
+
+    A synthetic experiment has none and draws its points itself.
 
     Raises:
         InputError: there is no such device or omitted class, one image is left to train on, the images are too small
             for the architecture, the architecture cannot have such a posterior, or the teacher's weights, classes or
             image shape do not fit, or its weights hold what is no number.
     """
-    config = planned.config
-    hardware = resolve_hardware(config, chosen.shape if chosen else NO_IMAGE)
-    if chosen is None:
-        return
-    recipe_of(config).check_here(planned, chosen)
+    config, recipe = planned.config, recipe_of(planned.config)
+    if not recipe.images:
+        resolve_hardware(config, NO_IMAGE)
+        return None
+    chosen = dataset(config, planned.record["fingerprint"])
+    hardware = resolve_hardware(config, chosen.shape)
+    recipe.check_here(planned, chosen)
+    mine = _about(chosen)
     for role, parent in planned.parents.items():
         if parent.file is not None:
             teacher_of(parent, chosen, hardware)
-        if (parent.config.dataset, parent.config.image_size) != (config.dataset, config.image_size):
-            _check_images(role, parent, config, chosen)
-    for parent in planned.parents.values():
+        other = parent.config
+        if (other.dataset, other.image_size) != (config.dataset, config.image_size):
+            theirs = parent.run.record if parent.run.finished else _about(dataset(other))
+            refused = f"{role} = {parent.name!r} is refused: it was trained on"
+            if theirs["classes"] != mine["classes"]:
+                raise InputError(f"{refused} {other.dataset}, whose classes are not those of {config.dataset}.")
+            if theirs["shape"] != mine["shape"]:
+                raise InputError(
+                    f"{refused} images of shape {tuple(theirs['shape'])}, and these have shape {chosen.shape}."
+                )
         if parent.file is None and parent.run.finished:
             check_weights(parent.run, chosen)
+    return chosen
 
 
-def _check_images(role: str, parent: Plan, config: Config, chosen: Dataset) -> None:
-    """Refuse a parent of another dataset whose classes or images' shape are not these.
-
-    Raises:
-        InputError: they are not.
-    """
-    theirs: dict[str, Any] = parent.run.record if parent.run.finished else {}
-    if not theirs:
-        other = dataset(parent.config)
-        theirs = {"classes": list(other.classes), "shape": list(other.shape)}
-    if theirs["classes"] != list(chosen.classes):
-        raise InputError(
-            f"{role} = {parent.name!r} is refused: it was trained on {parent.config.dataset}, whose classes are "
-            f"not those of {config.dataset}."
-        )
-    if theirs["shape"] != list(chosen.shape):
-        raise InputError(
-            f"{role} = {parent.name!r} is refused: it was trained on images of shape {tuple(theirs['shape'])}, and "
-            f"these have shape {chosen.shape}."
-        )
+def _about(images: Dataset) -> dict[str, Any]:
+    """Return what a run's record says of its dataset."""
+    return {"dataset": images.name, "classes": list(images.classes), "shape": list(images.shape)}

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 from kdlib.base.config import Config, unknown
 from kdlib.base.errors import InputError
 from kdlib.runs.plans import Plan, Planner
-from kdlib.runs.recipes import of_notebook
+from kdlib.runs.recipe import Recipe
+from kdlib.runs.recipes import RECIPES
 from kdlib.runs.sweeps import expand
 from kdlib.store.runs import Run
 from kdlib.teachers.kind import as_teacher
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
 INJECTED = "# Parameters"
 """How the cell begins that papermill puts after the parameters cell."""
+
+
+def of_notebook(name: str) -> list[Recipe[Any]]:
+    """Return the run types that a run notebook makes, its own first."""
+    return sorted((one for one in RECIPES.values() if one.notebook == name), key=lambda one: one.name != name)
 
 
 def parameters(notebook: str) -> list[str]:

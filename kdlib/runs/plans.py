@@ -7,6 +7,7 @@ names. A new parameter whose constant means the former behaviour renames nothing
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -55,13 +56,7 @@ def canonical(value: Any) -> str:
 def name_of(config: Config, fingerprint: str, parents: Mapping[str, str], role: str) -> str:
     """Return the name of a run: readable, ending in a hash of its identity."""
     recipe = recipe_of(config)
-    identity = {
-        "run": recipe.family(config),
-        "semantics": recipe.semantics(config),
-        "config": recipe.identity(config),
-        "dataset": fingerprint,
-        "parents": dict(parents),
-    }
+    identity = {**recipe.identity(config), "dataset": fingerprint, "parents": dict(parents)}
     tail = hashlib.sha256(canonical(identity).encode()).hexdigest()[:10]
     dataset = config.dataset
     if recipe.images:
@@ -74,10 +69,9 @@ class Planner:
     """Plans configs, each config, reference and fingerprint once: what the files and the store say when first asked."""
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[str, Config], Plan] = {}
-        self._references: dict[tuple[Any, ...], Plan] = {}
+        self._plans: dict[Config | str, Plan] = {}  # by config, and teachers by the parameters that mean them
         self._asked = set[tuple[Any, ...]]()  # labels that are being planned, each for the one before
-        self._fingerprints: dict[tuple[str, str | None, int | None], str] = {}
+        self._fingerprint = functools.cache(data.fingerprint)
 
     def plan(self, config: Config) -> Plan:
         """Return the run that a config means, with all its parents.
@@ -86,10 +80,9 @@ class Planner:
             InputError: the dataset, the architecture or a parent is unknown, unfinished or does not fit, or options
                 exclude each other.
         """
-        key = (config.run_type, config)
-        if key not in self._plans:
-            self._plans[key] = self._planned(config)
-        return self._plans[key]
+        if config not in self._plans:
+            self._plans[config] = self._planned(config)
+        return self._plans[config]
 
     def _planned(self, config: Config) -> Plan:
         recipe, fingerprint = recipe_of(config), config.dataset
@@ -98,9 +91,8 @@ class Planner:
             if omitted := getattr(config, "omit_classes", ""):
                 once = named_once(omitted, data.classes_of(config.dataset))
                 config = config.model_copy(update={"omit_classes": once})
-            fingerprint = self._fingerprint(config)
-        parents, role = recipe.parents(config, fingerprint, self)
-        config = recipe.completed(config, parents)
+            fingerprint = self.fingerprint(config)
+        config, parents, role = recipe.completed(config, self)
         recipe.check(config)
         names = {key: parent.name for key, parent in parents.items()}
         name = name_of(config, fingerprint, names, role)
@@ -108,25 +100,23 @@ class Planner:
             "run": name,
             "run_type": str(recipe.name),
             "role": role,
-            "semantics": recipe.semantics(config),
+            "semantics": recipe.identity(config)["semantics"],
             "fingerprint": fingerprint,
             "parents": names,
             "config": config.model_dump(mode="json"),
         }
         return Plan(name, config, record, parents)
 
-    def _fingerprint(self, config: Config) -> str:
-        key = (config.dataset, config.data_root, config.image_size)
-        if key not in self._fingerprints:
-            self._fingerprints[key] = data.fingerprint(*key)
-        return self._fingerprints[key]
+    def fingerprint(self, config: Config) -> str:
+        """Return the fingerprint of a config's dataset."""
+        return self._fingerprint(config.dataset, config.data_root, config.image_size)
 
     def teacher(self, given: Mapping[str, Any]) -> Plan:
         """Return the run of the teacher that parameters mean."""
-        key = (canonical(dict(given)),)
-        if key not in self._references:
-            self._references[key] = self.plan(resolve(RunType.TEACHER, dict(given)))
-        return self._references[key]
+        key = canonical(given)
+        if key not in self._plans:
+            self._plans[key] = self.plan(resolve(RunType.TEACHER, dict(given)))
+        return self._plans[key]
 
     def reference(self, config: Config, text: str, parameter: str, architecture: str | None = None) -> Plan:
         """Return the teacher that a text names: a kind, `<study>/<label>`, a run or `weights:<file>`.
@@ -135,27 +125,23 @@ class Planner:
             InputError: it names nothing of these.
         """
         seed = recipe_of(config).teacher_seed(config)
-        images = {"dataset": config.dataset, "image_size": config.image_size, "data_root": config.data_root}
-        place = {"device": config.device, "threads": config.threads, "precision": config.precision}
+        place = {name: getattr(config, name) for name in ("data_root", "device", "threads", "precision")}
+        images = {"dataset": config.dataset, "image_size": config.image_size}
         if text.startswith(WEIGHTS):
-            return _external(images, text, parameter, architecture)
+            return _external({**images, **place}, text, parameter, architecture)
         if text in KINDS:
             return self.teacher({**images, **place, "kind": text, "seed": seed})
         if "/" in text:
+            key = (text, seed, *place.values())
+            if key in self._asked:
+                raise InputError(f"{parameter} = {text!r} is refused: it is to start from itself.")
             study, _, label = text.rpartition("/")
-            given = {**place, "data_root": config.data_root}
-            key = (text, seed, *given.values())
-            if key not in self._references:
-                teacher = studies.load(study).teacher(label, seed)
-                changed = {name: value for name, value in given.items() if value is not None}
-                if key in self._asked:
-                    raise InputError(f"{parameter} = {text!r} is refused: it is to start from itself.")
-                self._asked.add(key)
-                try:
-                    self._references[key] = self.plan(teacher.model_copy(update=changed))
-                finally:
-                    self._asked.discard(key)
-            return self._references[key]
+            teacher = studies.load(study).teacher(label, seed)
+            self._asked.add(key)
+            try:
+                return self.plan(teacher.model_copy(update={name: v for name, v in place.items() if v is not None}))
+            finally:
+                self._asked.discard(key)
         if not any(name.startswith(text) for name in runs.names()):
             known = ", ".join([*recipe_of(config).supervisions, *KINDS])
             raise InputError(
@@ -178,7 +164,7 @@ def _finished(text: str, parameter: str) -> Plan:
     return Plan(run.name, recorded(record["run_type"], record["config"]), record)
 
 
-def _external(images: Mapping[str, Any], text: str, parameter: str, architecture: str | None) -> Plan:
+def _external(given: Mapping[str, Any], text: str, parameter: str, architecture: str | None) -> Plan:
     """Return a plan that stands for a file of weights: named by its content, never trained."""
     path = Path(text.removeprefix(WEIGHTS))
     if path.suffix != ".safetensors" or not path.is_file():
@@ -191,12 +177,5 @@ def _external(images: Mapping[str, Any], text: str, parameter: str, architecture
     with path.open("rb") as stream:
         content = hashlib.file_digest(stream, "sha256").hexdigest()[:16]
     name = f"weights-{architecture}-{content}"
-    teacher = resolve(RunType.TEACHER, {**images, "architecture": architecture})
-    record = {
-        "run": name,
-        "run_type": "weights",
-        "role": "weights",
-        "file": str(path),
-        "config": teacher.model_dump(mode="json"),
-    }
-    return Plan(name, teacher, record, file=str(path))
+    teacher = resolve(RunType.TEACHER, {**given, "architecture": architecture})
+    return Plan(name, teacher, {"run": name, "run_type": "weights", "role": "weights"}, file=str(path))

@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from numpy.typing import NDArray
 
 from kdlib.base.config import Config, RunType, effective, of_record
-from kdlib.base.errors import InputError
 
 if TYPE_CHECKING:
     from kdlib.data.dataset import Dataset
-    from kdlib.runs.plans import Plan
+    from kdlib.runs.plans import Plan, Planner
     from kdlib.store.runs import Run
     from kdlib.training.hardware import Hardware
 
 Arrays = dict[str, NDArray[Any]]
+C = TypeVar("C", bound=Config)
 
 
-class Planning(Protocol):
-    """Who plans: each config and each reference once."""
-
-    def plan(self, config: Config) -> Plan:
-        """Return the run that a config means, with all its parents."""
-        ...
-
-    def teacher(self, given: Mapping[str, Any]) -> Plan:
-        """Return the run of the teacher that parameters mean."""
-        ...
-
-    def reference(self, config: Config, text: str, parameter: str, architecture: str | None = None) -> Plan:
-        """Return the teacher that a text names: a kind, `<study>/<label>`, a run or `weights:<file>`."""
-        ...
-
-
-class Recipe:
+class Recipe(Generic[C]):
     """A type of run; each has a file of its own in this room and is listed in `recipes`."""
 
     name: ClassVar[RunType]
-    meaning: ClassVar[str]
-    section: ClassVar[str]
-    """The key of its entries in a study file."""
+    config_type: type[C]
+    """The class of its configs."""
     notebook: ClassVar[str]
     """The run notebook that makes it."""
     meaning_as_kind: ClassVar[str] = ""
@@ -59,15 +42,15 @@ class Recipe:
     images: ClassVar[bool] = True
     """Whether it is made from a dataset of images."""
 
-    def schema(self) -> type[Config]:
-        """Return the class of its configs."""
-        raise NotImplementedError
+    def schema(self) -> type[C]:
+        """Return the class of its configs, with what plugins add."""
+        return self.config_type
 
-    def settings(self, given: Config) -> dict[str, Any]:
+    def settings(self, given: C) -> dict[str, Any]:
         """Return the values of what was not given."""
         return {}
 
-    def normalised(self, config: Config) -> Config:
+    def normalised(self, config: C) -> C:
         """Return a config with parameters without effect at their constants, so that two that mean the same are equal.
 
         Raises:
@@ -75,47 +58,39 @@ class Recipe:
         """
         return config
 
-    def recorded(self, values: Mapping[str, Any]) -> Config:
+    def recorded(self, values: Mapping[str, Any]) -> C:
         """Return the config that a run's record holds."""
         return of_record(self.schema(), values, {})
 
-    def seed_of(self, config: Config) -> int | None:
+    def seed_of(self, config: C) -> int | None:
         """Return the seed that a run belongs to; none for a set of seeds in one run."""
         return config.seed
 
-    def teacher_seed(self, config: Config) -> int:
+    def teacher_seed(self, config: C) -> int:
         """Return the seed of the teacher that it refers to."""
         return config.seed
 
-    def seed_in_name(self, config: Config) -> str:
+    def seed_in_name(self, config: C) -> str:
         """Return how its name says the seed."""
         return f"s{config.seed}"
 
-    def family(self, config: Config) -> str:
-        """Return what its name's hash calls this sort of run."""
-        return str(self.name)
+    def identity(self, config: C) -> dict[str, Any]:
+        """Return what enters its name's hash beside dataset and parents.
 
-    def semantics(self, config: Config) -> int:
-        """Return the number that is raised by hand when this sort of run gives other numbers."""
-        return 1
+        `run` is the sort of run, `semantics` a number that is raised by hand when it gives other numbers, `config` the
+        values that differ from their constants.
+        """
+        return {"run": str(self.name), "semantics": 1, "config": effective(config)}
 
-    def identity(self, config: Config) -> dict[str, Any]:
-        """Return what enters its name's hash: the values that differ from their constants."""
-        return effective(config)
-
-    def parents(self, config: Config, fingerprint: str, planning: Planning) -> tuple[dict[str, Plan], str]:
-        """Return the runs it starts from by role, and the word for it in its name.
+    def completed(self, config: C, planner: Planner) -> tuple[C, dict[str, Plan], str]:
+        """Return a config with what only its parents tell, the parents by role, and the word for them in its name.
 
         Raises:
             InputError: a reference names nothing, or what does not fit.
         """
-        return {}, str(self.name)
+        raise NotImplementedError
 
-    def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
-        """Return a config with what only its parents tell."""
-        return config
-
-    def check(self, config: Config) -> None:
+    def check(self, config: C) -> None:
         """Refuse what the config alone tells, before any work.
 
         Raises:
@@ -137,22 +112,10 @@ class Recipe:
         """Return another run that whoever asks for this one wants too."""
         return None
 
-    def arrays(self, run: Run, config: Config, first_seed: bool) -> Arrays:
+    def arrays(self, run: Run, config: C, first_seed: bool) -> Arrays:
         """Return the small arrays that records keep of a finished run.
 
         Args:
             first_seed: whether it belongs to the first seed that has such runs.
         """
         return {}
-
-
-def needed(config: Config, parameter: str, why: str) -> str:
-    """Return a reference that must be given.
-
-    Raises:
-        InputError: it is not.
-    """
-    text = getattr(config, parameter)
-    if text is None:
-        raise InputError(f"{parameter} = None is refused: {why}.")
-    return str(text)

@@ -38,9 +38,8 @@ from kdlib.base import paths
 from kdlib.base.config import Config, RunType
 from kdlib.base.errors import InputError
 from kdlib.runs.recipe import Recipe
-from kdlib.runs.recipes import RECIPES, fields, recipe_of
+from kdlib.runs.recipes import RECIPES, fields, recipe_of, with_whole_paths
 from kdlib.runs.sweeps import expand
-from kdlib.runs.typed import with_whole_paths
 from kdlib.students.config import WEIGHTS
 
 Entries = dict[str, dict[str, Any]]
@@ -79,7 +78,7 @@ class _File(BaseModel):
     role: dict[str, Literal["main"]] = {}
 
 
-SECTIONS = {recipe.section: recipe for recipe in RECIPES.values()}
+SECTIONS = {f"{recipe.name}s": recipe for recipe in RECIPES.values()}
 File: type[_File] = create_model("File", __base__=_File, **{name: (Entries, {}) for name in SECTIONS})  # type: ignore[call-overload]
 
 
@@ -206,7 +205,7 @@ def load(name: str, check: bool = True) -> Study:
     return study
 
 
-def _referring(given: dict[str, Any], recipe: Recipe, path: Path) -> dict[str, Any]:
+def _referring(given: dict[str, Any], recipe: Recipe[Any], path: Path) -> dict[str, Any]:
     """Write a teacher's label as `<study>/<label>`, which stands for the same teacher outside the file too."""
     key = recipe.refers_by
     if key is None or given.get(key) is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from kdlib.base.config import Config, RunType, kind_of, unknown
 from kdlib.base.errors import InputError
-from kdlib.runs.recipes import RECIPES, fields, resolve
-from kdlib.runs.typed import names_path
+from kdlib.runs.recipes import RECIPES, fields, names_path, resolve
 
 
 def values_of(run_type: RunType | str, name: str, value: Any) -> list[Any]:
@@ -45,10 +45,7 @@ def expand(run_type: RunType | str, given: Mapping[str, Any]) -> list[Config]:
 def split(run_type: RunType | str, given: Mapping[str, Any], most: int) -> list[dict[str, Any]]:
     """Cut a sweep into sweeps of at most `most` elements, each a product itself."""
     axes = {name: values_of(run_type, name, value) for name, value in given.items()}
-    size = 1
-    for values in axes.values():
-        size *= len(values)
-    if size <= max(most, 1):
+    if math.prod(map(len, axes.values())) <= max(most, 1):
         return [{name: values if len(values) > 1 else values[0] for name, values in axes.items()}]
     longest = max(axes, key=lambda name: len(axes[name]))
     half = (len(axes[longest]) + 1) // 2

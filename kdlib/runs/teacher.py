@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdlib import data
 from kdlib.base.config import Config, RunType, at_constants, effective
 from kdlib.base.errors import InputError
-from kdlib.runs.recipe import Arrays, Planning, Recipe
+from kdlib.runs.recipe import Arrays, Recipe
 from kdlib.teachers.kind import TeacherConfig, as_teacher
 from kdlib.teachers.kinds import allowed_parents, kind_of, recorded, schema, unused
 from kdlib.training import config as training
@@ -16,17 +15,15 @@ from kdlib.training.config import OWN
 
 if TYPE_CHECKING:
     from kdlib.data.dataset import Dataset
-    from kdlib.runs.plans import Plan
+    from kdlib.runs.plans import Plan, Planner
     from kdlib.store.runs import Run
     from kdlib.training.hardware import Hardware
 
 
-class TeacherRecipe(Recipe):
+class TeacherRecipe(Recipe[TeacherConfig]):
     """One teacher; what is special to its kind is asked of the kind."""
 
     name = RunType.TEACHER
-    meaning = "One teacher, of any kind."
-    section = "teachers"
     notebook = "teacher"
     first = ("dataset", "kind", "architecture", "seed")
     refers_by = "parent"
@@ -36,63 +33,46 @@ class TeacherRecipe(Recipe):
         """Return the config with the parameters of every kind."""
         return schema()
 
-    def settings(self, given: Config) -> dict[str, Any]:
+    def settings(self, given: TeacherConfig) -> dict[str, Any]:
         """Return the usual training, and what the kind changes of it."""
-        config = as_teacher(given)
-        epochs = config.epochs or training.usual(config)["epochs"]
-        values = training.filled(config, kind_of(config).settings(config, epochs))
-        if config.parent is not None or config.members is not None:
+        epochs = given.epochs or training.usual(given)["epochs"]
+        values = training.filled(given, kind_of(given).settings(given, epochs))
+        if given.parent is not None or given.members is not None:
             values["architecture"] = None  # the parent's
         return values
 
-    def normalised(self, config: Config) -> Config:
+    def normalised(self, config: TeacherConfig) -> TeacherConfig:
         """Return the config with what means nothing for its kind set back."""
-        idle, changed = training.idle(as_teacher(config))
-        side = data.family_of(config.dataset).side(config.image_size)
-        return at_constants(config, idle | unused(as_teacher(config)), **{"image_size": side, **changed})
+        idle, changed = training.idle(config)
+        return at_constants(config, idle | unused(config), **changed)
 
-    def recorded(self, values: Mapping[str, Any]) -> Config:
+    def recorded(self, values: Mapping[str, Any]) -> TeacherConfig:
         """Return the config that a record holds."""
         return recorded(values)
 
-    def family(self, config: Config) -> str:
-        """Return the run type and the kind."""
-        return f"{self.name}/{as_teacher(config).kind}"
-
-    def semantics(self, config: Config) -> int:
-        """Return the kind's."""
-        return kind_of(as_teacher(config)).semantics
-
-    def identity(self, config: Config) -> dict[str, Any]:
-        """Return the values that differ; of a kind that trains nothing its parents' names say how they trained."""
-        kind = kind_of(as_teacher(config))
-        return effective(config, kind.said_by_parents if kind.trains else (*OWN, *kind.said_by_parents))
-
-    def parents(self, config: Config, fingerprint: str, planning: Planning) -> tuple[dict[str, Plan], str]:
-        """Return what the kind starts from, each checked against it."""
-        config = as_teacher(config)
+    def identity(self, config: TeacherConfig) -> dict[str, Any]:
+        """Return the kind's; of one that trains nothing its parents' names say how they trained."""
         kind = kind_of(config)
-        starts = kind.starts(config)
-        parameter = str(kind.starts_with)
+        values = effective(config, kind.said_by_parents if kind.trains else (*OWN, *kind.said_by_parents))
+        return {"run": f"{self.name}/{kind.name}", "semantics": kind.semantics, "config": values}
+
+    def completed(self, config: TeacherConfig, planner: Planner) -> tuple[TeacherConfig, dict[str, Plan], str]:
+        """Return the config with what the kind takes from its parents, each checked against it."""
+        kind = kind_of(config)
+        parameter, fingerprint = str(kind.starts_with), planner.fingerprint(config)
         found = [
-            planning.reference(config, one, parameter) if isinstance(one, str) else planning.teacher(one)
-            for one in starts
+            planner.reference(config, one, parameter) if isinstance(one, str) else planner.teacher(one)
+            for one in kind.starts(config)
         ]
-        parents = kind.roles(found, config)
+        parents, needed = kind.roles(found, config), config
         for parent in parents.values():
-            check_parent(config, fingerprint, parameter, parent)
+            check_parent(needed, fingerprint, parameter, parent)
             # members are of one architecture: that of the first, where none is given
-            config = config.model_copy(update={"architecture": as_teacher(parent.config).architecture})
-        return parents, kind.name
+            needed = needed.model_copy(update={"architecture": as_teacher(parent.config).architecture})
+        return kind.completed(config, [as_teacher(parent.config) for parent in parents.values()]), parents, kind.name
 
-    def completed(self, config: Config, parents: Mapping[str, Plan]) -> Config:
-        """Return the config with what the kind takes from its parents."""
-        config = as_teacher(config)
-        return kind_of(config).completed(config, [as_teacher(parent.config) for parent in parents.values()])
-
-    def check(self, config: Config) -> None:
+    def check(self, config: TeacherConfig) -> None:
         """Refuse what the kind or the training refuses."""
-        config = as_teacher(config)
         kind_of(config).check(config)
         training.check(config, trains=kind_of(config).trains)
 
@@ -120,12 +100,12 @@ class TeacherRecipe(Recipe):
         given = {name: getattr(config, name) for name in Config.model_fields}
         return RunType.MEASURE, {**given, "parent": planned.name, "retrain": False}
 
-    def arrays(self, run: Run, config: Config, first_seed: bool) -> Arrays:
+    def arrays(self, run: Run, config: TeacherConfig, first_seed: bool) -> Arrays:
         """Return the CMI of a network by its temperature, for records keep no predictions."""
         from kdlib.measures import cmi
         from kdlib.runs.execute import labels_here
 
-        kind = kind_of(as_teacher(config))
+        kind = kind_of(config)
         if not (kind.trains and kind.one_network) or (labels := labels_here(config)) is None:
             return {}
         kept = {part: values.double().numpy() for part, values in run.predictions().items()}
