@@ -56,8 +56,8 @@ def canonical(value: Any) -> str:
 def name_of(config: Config, fingerprint: str, parents: Mapping[str, str], role: str) -> str:
     """Return the name of a run: readable, ending in a hash of its identity."""
     recipe = recipe_of(config)
-    identity = {**recipe.identity(config), "dataset": fingerprint, "parents": dict(parents)}
-    tail = hashlib.sha256(canonical(identity).encode()).hexdigest()[:10]
+    values = {"config": recipe.identity(config), "dataset": fingerprint, "parents": dict(parents)}
+    tail = hashlib.sha256(canonical({**recipe.sort(config), **values}).encode()).hexdigest()[:10]
     dataset = config.dataset
     if recipe.images:
         dataset = data.family_of(dataset).in_run_names(dataset, config.image_size)
@@ -100,7 +100,7 @@ class Planner:
             "run": name,
             "run_type": str(recipe.name),
             "role": role,
-            "semantics": recipe.identity(config)["semantics"],
+            "semantics": recipe.sort(config)["semantics"],
             "fingerprint": fingerprint,
             "parents": names,
             "config": config.model_dump(mode="json"),

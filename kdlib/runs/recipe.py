@@ -74,13 +74,16 @@ class Recipe(Generic[C]):
         """Return how its name says the seed."""
         return f"s{config.seed}"
 
-    def identity(self, config: C) -> dict[str, Any]:
-        """Return what enters its name's hash beside dataset and parents.
+    def sort(self, config: C) -> dict[str, Any]:
+        """Return what this sort of run is called in its name's hash, `run`, and its `semantics`.
 
-        `run` is the sort of run, `semantics` a number that is raised by hand when it gives other numbers, `config` the
-        values that differ from their constants.
+        The latter is raised by hand when it gives other numbers.
         """
-        return {"run": str(self.name), "semantics": 1, "config": effective(config)}
+        return {"run": str(self.name), "semantics": 1}
+
+    def identity(self, config: C) -> dict[str, Any]:
+        """Return what else enters the hash: the values that differ from their constants."""
+        return effective(config)
 
     def completed(self, config: C, planner: Planner) -> tuple[C, dict[str, Plan], str]:
         """Return a config with what only its parents tell, the parents by role, and the word for them in its name.

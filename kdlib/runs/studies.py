@@ -122,17 +122,21 @@ class Study:
         """The name as files and folders have it: a study's own file may be called anything."""
         return re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)[:64]
 
+    @functools.cached_property
+    def teaching(self) -> dict[str, Entry]:
+        """The entries of teachers, by label."""
+        return {entry.label: entry for entry in self.entries if RECIPES[entry.run_type].teaches}
+
     def teacher(self, label: str, seed: int) -> Config:
         """Return the config of the labelled teacher of a seed.
 
         Raises:
             InputError: there is no such label, or not exactly one teacher of that seed under it.
         """
-        labels = {e.label: e for e in self.entries if RECIPES[e.run_type].teaches}
-        if label not in labels:
-            allowed = ", ".join([*labels, *(one for recipe in RECIPES.values() for one in recipe.supervisions)])
+        if label not in self.teaching:
+            allowed = ", ".join([*self.teaching, *(one for recipe in RECIPES.values() for one in recipe.supervisions)])
             raise InputError(f"teacher = {label!r} is refused: allowed in study {self.name} are {allowed}.")
-        found = [c for c in labels[label].configs() if c.seed == seed]
+        found = [config for config in self.teaching[label].configs() if config.seed == seed]
         if len(found) != 1:
             raise InputError(
                 f"teacher = {label!r} is refused for seed {seed}: study {self.name} has {len(found)} teachers of that "
@@ -228,22 +232,16 @@ def _check_values(given: dict[str, Any], where: str) -> None:
                 )
 
 
-def _check_circles(study: Study, path: Path) -> None:
-    """Refuse labels that are their own ancestors: no training could begin."""
-    parents = {e.label: str(e.given.get("parent", "")).rpartition("/")[2]
-               for e in study.entries if RECIPES[e.run_type].teaches}  # fmt: skip
-    for label in parents:
-        seen = [label]
-        while (parent := parents.get(seen[-1])) in parents:
-            if parent in seen:
-                circle = " of ".join([*seen, parent])
-                raise InputError(f"{path.name}: {label}: parent = {parents[label]!r} is refused: {circle} is a circle.")
-            seen.append(parent)
-
-
 def _check(study: Study, path: Path) -> None:
-    """Resolve every entry, and every teacher that a student or a measurement names."""
-    _check_circles(study, path)
+    """Resolve every entry and every teacher that it names, unless labels are their own ancestors."""
+    for label in study.teaching:
+        seen = [label]
+        while (parent := str(study.teaching[seen[-1]].given.get("parent", "")).rpartition("/")[2]) in study.teaching:
+            if parent in seen:
+                around = [*seen, parent]
+                said = f"parent = {around[1]!r} is refused: {' of '.join(around)} is a circle."
+                raise InputError(f"{path.name}: {label}: {said}")
+            seen.append(parent)
     for entry in study.entries:
         try:
             for config in entry.configs():

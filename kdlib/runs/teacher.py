@@ -50,11 +50,15 @@ class TeacherRecipe(Recipe[TeacherConfig]):
         """Return the config that a record holds."""
         return recorded(values)
 
-    def identity(self, config: TeacherConfig) -> dict[str, Any]:
-        """Return the kind's; of one that trains nothing its parents' names say how they trained."""
+    def sort(self, config: TeacherConfig) -> dict[str, Any]:
+        """Return the kind's."""
         kind = kind_of(config)
-        values = effective(config, kind.said_by_parents if kind.trains else (*OWN, *kind.said_by_parents))
-        return {"run": f"{self.name}/{kind.name}", "semantics": kind.semantics, "config": values}
+        return {"run": f"{self.name}/{kind.name}", "semantics": kind.semantics}
+
+    def identity(self, config: TeacherConfig) -> dict[str, Any]:
+        """Return the values that differ; of a kind that trains nothing its parents' names say how they trained."""
+        kind = kind_of(config)
+        return effective(config, kind.said_by_parents if kind.trains else (*OWN, *kind.said_by_parents))
 
     def completed(self, config: TeacherConfig, planner: Planner) -> tuple[TeacherConfig, dict[str, Plan], str]:
         """Return the config with what the kind takes from its parents, each checked against it."""
