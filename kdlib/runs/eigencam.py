@@ -15,7 +15,6 @@ from kdlib.teachers.kinds import kind_of
 
 if TYPE_CHECKING:
     from kdlib.data.dataset import Dataset
-    from kdlib.models.network import Network
     from kdlib.runs.plans import Plan, Planner
     from kdlib.store.runs import Run
     from kdlib.training.hardware import Hardware
@@ -41,14 +40,10 @@ class EigencamRecipe(MeasureRecipe):
 
         config = planned.config
         assert isinstance(config, EigencamConfig)
-
-        def look(network: Network) -> None:
-            if config.stage > len(network.blocks):
-                raise InputError(
-                    f"stage = {config.stage} is refused: {config.architecture} has {len(network.blocks)} stages."
-                )
-
-        shapes_alone(config.architecture, dataset, look)
+        with shapes_alone(config.architecture, dataset) as network:
+            stages = len(network.blocks)
+        if config.stage > stages:
+            raise InputError(f"stage = {config.stage} is refused: {config.architecture} has {stages} stages.")
 
     def make(self, planned: Plan, dataset: Dataset | None, run: Run, hardware: Hardware) -> None:
         """Map the teacher."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -20,14 +20,15 @@ from kdlib.teachers.making import check_numbers
 from kdlib.training.hardware import Hardware
 
 
-def shapes_alone(architecture: str | None, dataset: Dataset, look: Callable[[Network], Any]) -> None:
-    """Look at a network for a dataset's images that has shapes and no numbers.
+@contextmanager
+def shapes_alone(architecture: str | None, dataset: Dataset) -> Iterator[Network]:
+    """Give a network for a dataset's images, which inside has shapes and no numbers, as all that is made there.
 
     Raises:
-        InputError: the images are too small for the architecture, or what `look` refuses.
+        InputError: the images are too small for the architecture.
     """
     with torch.device("meta"):
-        look(models.build(str(architecture), len(dataset.classes), dataset.channels, dataset.shape[-1]))
+        yield models.build(str(architecture), len(dataset.classes), dataset.channels, dataset.shape[-1])
 
 
 def teacher_of(parent: Plan, dataset: Dataset, hardware: Hardware) -> Teacher:
@@ -50,9 +51,6 @@ def check_weights(run: Run, dataset: Dataset) -> None:
     wanted = {name: tensor.dtype for name, tensor in weights.items()}
     config = recorded(record["config"])
     if kind_of(config).one_network:
-
-        def look(network: Network) -> None:
+        with shapes_alone(config.architecture, dataset) as network:
             wanted.update({name: value.dtype for name, value in network.state_dict().items() if name in weights})
-
-        shapes_alone(config.architecture, dataset, look)
     check_numbers(wanted, weights, run.name)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 from kdlib import data
@@ -19,7 +18,6 @@ from kdlib.training import config as training
 
 if TYPE_CHECKING:
     from kdlib.data.dataset import Dataset
-    from kdlib.models.network import Network
     from kdlib.runs.plans import Plan, Planner
     from kdlib.store.runs import Run
     from kdlib.teachers.contract import Teacher
@@ -75,16 +73,14 @@ class StudentRecipe(Recipe[StudentConfig]):
         assert isinstance(config, StudentConfig)
         plan_steps(config, dataset)
         omitted = len(resolve_classes(config.omit_classes, dataset.classes))
-
-        def look(mine: Network) -> None:
-            fits = functools.partial(check_framework, config, len(dataset.classes), omitted, mine)
+        given = (config, len(dataset.classes), omitted)
+        with shapes_alone(config.architecture, dataset) as mine:
             if parent is None:
-                fits(None, None)
+                check_framework(*given, mine, None, None)
             else:
-                theirs = as_teacher(parent.config)
-                shapes_alone(theirs.architecture, dataset, functools.partial(fits, kind_of(theirs)))
-
-        shapes_alone(config.architecture, dataset, look)
+                teacher = as_teacher(parent.config)
+                with shapes_alone(teacher.architecture, dataset) as theirs:
+                    check_framework(*given, mine, kind_of(teacher), theirs)
 
     def make(self, planned: Plan, dataset: Dataset | None, run: Run, hardware: Hardware) -> None:
         """Distil the student."""

@@ -87,7 +87,8 @@ class TeacherRecipe(Recipe[TeacherConfig]):
 
         config = as_teacher(planned.config)
         plan_steps(config, dataset)
-        shapes_alone(config.architecture, dataset, lambda network: kind_of(config).check_network(config, network))
+        with shapes_alone(config.architecture, dataset) as network:
+            kind_of(config).check_network(config, network)
 
     def make(self, planned: Plan, dataset: Dataset | None, run: Run, hardware: Hardware) -> None:
         """Fit the teacher."""

@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -109,7 +110,6 @@ def unpack(folder: Path) -> dict[str, str]:
         contents.setdefault(run, {})[file] = data
     for name, files in contents.items():
         _check(folder, name, files)
-    runs.writable_store()
     return {name: _put(Run(name), files) for name, files in sorted(contents.items())}
 
 
@@ -162,8 +162,5 @@ def _put(run: Run, files: Mapping[str, bytes]) -> str:
             path.parent.mkdir(exist_ok=True)
             write_atomically(path, files[file])
         if run.finished:
-            for path in run.checkpoints.glob("*"):
-                path.unlink()
-            if run.checkpoints.is_dir():
-                run.checkpoints.rmdir()
+            shutil.rmtree(run.checkpoints, ignore_errors=True)
     return _state(run)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -62,7 +63,11 @@ class Run:
     @property
     def damage(self) -> DamagedRun | None:
         """Return what is wrong with the small files: a damaged run counts as not finished."""
-        return folders.damage(self.path)
+        try:
+            folders.read(self.path)
+        except DamagedRun as error:
+            return error
+        return None
 
     @property
     def record(self) -> dict[str, Any]:
@@ -182,23 +187,6 @@ def set_aside(run: Run) -> Path:
     return aside
 
 
-def writable_store() -> Path:
-    """Return the store, made if it was not there.
-
-    Raises:
-        InputError: the folder cannot be written.
-    """
-    store = paths.runs()
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-        probe = store / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise InputError(f"KDLIB_RUNS = {str(store)!r} is refused: it cannot be written ({error.strerror}).") from None
-    return store
-
-
 @contextmanager
 def locked(run: Run) -> Iterator[None]:
     """Hold the run; its folder is made if it was not there.
@@ -207,10 +195,10 @@ def locked(run: Run) -> Iterator[None]:
         RunLocked: another process holds it.
         InputError: the store cannot be written, or its file system has no locks.
     """
-    store = writable_store()
+    store = paths.runs()
     try:
-        run.path.mkdir(exist_ok=True)
-        (store / LOCKS).mkdir(exist_ok=True)
+        for folder in (run.path, store / LOCKS):
+            folder.mkdir(parents=True, exist_ok=True)
         file = (store / LOCKS / run.name).open("a")
     except OSError as error:
         raise InputError(f"KDLIB_RUNS = {str(store)!r} is refused: it cannot be written ({error.strerror}).") from None
@@ -277,10 +265,7 @@ def finish(
     if broken:
         raise KdlibError(f"The run {run.name} is not finished: its {', '.join(broken)} are no finite numbers.")
     write_json(run.path / "metrics.json", dict(metrics))
-    for file in run.checkpoints.glob("*"):
-        file.unlink()
-    if run.checkpoints.is_dir():
-        run.checkpoints.rmdir()
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
 
 
 def now() -> str:
