@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as arrow
 from numpy.typing import NDArray
-from pyarrow import compute, parquet
+from pyarrow import parquet
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -141,19 +141,15 @@ def arrays(run: str) -> Arrays:
         InputError: they are no whole safetensors.
     """
     for file in files():
-        packed = _arrays(file, _written(file)).get(run)
-        if packed is not None:
+        if (packed := _of_runs("arrays", file, _written(file)).get(run)) is not None:
             return unpacked(packed, f"{file.parent.name}/{file.name}")
     return {}
 
 
 def class_names(run: str) -> tuple[str, ...]:
     """Return the names of the classes of a run's dataset; none where no record has them."""
-    for file in files():
-        found = _class_names(file, _written(file))
-        if run in found:
-            return found[run]
-    return ()
+    found = (_of_runs("class_names", file, _written(file)).get(run) for file in files())
+    return next((tuple(names) for names in found if names is not None), ())
 
 
 def packed(given: Mapping[str, NDArray[Any]]) -> bytes | None:
@@ -227,22 +223,11 @@ def _light(file: Path, _: int) -> arrow.Table:
 
 @functools.cache
 def _rows(file: Path, mark: int) -> list[dict[str, Any]]:
-    table = _light(file, mark)
-    out: list[dict[str, Any]] = []
-    for kind in sorted(set(table["run_type"].to_pylist())):
-        part = table.filter(compute.equal(table["run_type"], kind))
-        # what only other runs have is null here, and no part of these rows
-        own = {*fields(kind), *ALWAYS}
-        columns = {name: part[name] for name in part.column_names if name in own or part[name].null_count < len(part)}
-        sparse = [name for name, values in columns.items() if name not in own and values.null_count]
-        values = zip(*(column.to_pylist() for column in columns.values()), strict=True)
-        made = [dict(zip(columns, each, strict=True)) for each in values]
-        for one in made:
-            for name in sparse:
-                if one[name] is None:
-                    del one[name]
-        out += made
-    return out
+    own = {kind: {*fields(kind), *ALWAYS} for kind in RECIPES}  # a null elsewhere is what only other runs have
+    return [
+        {name: value for name, value in one.items() if value is not None or name in own[one["run_type"]]}
+        for one in _light(file, mark).to_pylist()
+    ]
 
 
 @functools.cache
@@ -265,14 +250,7 @@ def _histories(file: Path, _: int) -> dict[str, pd.DataFrame]:
 
 
 @functools.cache
-def _arrays(file: Path, _: int) -> dict[str, bytes]:
-    table = _columns(file, ("run", "arrays"))
-    found = zip(table["run"].to_pylist(), table["arrays"].to_pylist(), strict=True)
-    return {name: given for name, given in found if given is not None}
-
-
-@functools.cache
-def _class_names(file: Path, _: int) -> dict[str, tuple[str, ...]]:
-    table = _columns(file, ("run", "class_names"))
-    found = zip(table["run"].to_pylist(), table["class_names"].to_pylist(), strict=True)
-    return {name: tuple(given) for name, given in found if given is not None}
+def _of_runs(column: str, file: Path, _: int) -> dict[str, Any]:
+    """Return what a file has of its runs in one column, by run."""
+    table = _columns(file, ("run", column))
+    return dict(zip(table["run"].to_pylist(), table[column].to_pylist(), strict=True))
