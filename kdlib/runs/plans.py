@@ -69,22 +69,18 @@ class Planner:
     """Plans configs, each config, reference and fingerprint once: what the files and the store say when first asked."""
 
     def __init__(self) -> None:
-        self._plans: dict[Config | str, Plan] = {}  # by config, and teachers by the parameters that mean them
+        self.plan = functools.cache(self._plan)
+        self._teachers: dict[str, Plan] = {}  # by the parameters that mean them
         self._asked = set[tuple[Any, ...]]()  # labels that are being planned, each for the one before
         self._fingerprint = functools.cache(data.fingerprint)
 
-    def plan(self, config: Config) -> Plan:
+    def _plan(self, config: Config) -> Plan:
         """Return the run that a config means, with all its parents.
 
         Raises:
             InputError: the dataset, the architecture or a parent is unknown, unfinished or does not fit, or options
                 exclude each other.
         """
-        if config not in self._plans:
-            self._plans[config] = self._planned(config)
-        return self._plans[config]
-
-    def _planned(self, config: Config) -> Plan:
         recipe, fingerprint = recipe_of(config), config.dataset
         if recipe.images:
             config = config.model_copy(update={"dataset": data.canonical(config.dataset)})
@@ -114,9 +110,9 @@ class Planner:
     def teacher(self, given: Mapping[str, Any]) -> Plan:
         """Return the run of the teacher that parameters mean."""
         key = canonical(given)
-        if key not in self._plans:
-            self._plans[key] = self.plan(resolve(RunType.TEACHER, dict(given)))
-        return self._plans[key]
+        if key not in self._teachers:
+            self._teachers[key] = self.plan(resolve(RunType.TEACHER, dict(given)))
+        return self._teachers[key]
 
     def reference(self, config: Config, text: str, parameter: str, architecture: str | None = None) -> Plan:
         """Return the teacher that a text names: a kind, `<study>/<label>`, a run or `weights:<file>`.

@@ -82,7 +82,7 @@ SECTIONS = {f"{recipe.name}s": recipe for recipe in RECIPES.values()}
 File: type[_File] = create_model("File", __base__=_File, **{name: (Entries, {}) for name in SECTIONS})  # type: ignore[call-overload]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # read once by `load`, as studies are: each is itself, so what follows can be kept
 class Entry:
     """One labelled sweep of a study."""
 
@@ -90,16 +90,13 @@ class Entry:
     label: str
     given: dict[str, Any]
 
-    def configs(self) -> list[Config]:
+    @functools.cache  # noqa: B019
+    def configs(self) -> tuple[Config, ...]:
         """Return the resolved configs of this entry."""
-        return list(self._configs)
-
-    @functools.cached_property
-    def _configs(self) -> list[Config]:
-        return expand(self.run_type, self.given)
+        return tuple(expand(self.run_type, self.given))
 
 
-@dataclass(frozen=True, eq=False)  # read once by `load`, so it is itself and what is derived from it can be kept
+@dataclass(frozen=True, eq=False)
 class Study:
     """A study as its file has it, validated."""
 

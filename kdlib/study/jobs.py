@@ -18,6 +18,7 @@ from kdlib.runs.plans import Plan, Planner, canonical
 from kdlib.runs.recipes import RECIPES
 from kdlib.store import runs
 from kdlib.study import records
+from kdlib.study.labels import plans_of
 
 UNSAFE = re.compile(r'[{}"$`\\\x00-\x1f]')
 """Wildcards to Snakemake, or not quoted where it hands a long command to a shell as a file."""
@@ -101,21 +102,17 @@ def _alike(config: dict[str, Any]) -> str:
     return " ".join("-" if value is None or value != value else f"{value}".removesuffix(".0") for value in values)
 
 
-def _about(planned: Plan) -> dict[str, Any]:
-    return {"run_type": planned.record["run_type"], "dataset": planned.config.dataset}
-
-
 def expected_seconds(planned: Plan) -> float | None:
     """Return the median time of finished runs like this one, or `None` if there are none."""
-    past = sorted(_seconds().get(_alike({**_about(planned), **planned.record["config"]}), []))
+    past = sorted(_seconds().get(_alike({"run_type": planned.record["run_type"], **planned.record["config"]}), []))
     return past[len(past) // 2] if past else None
 
 
 def outlook(study: studies.Study) -> list[str]:
     """Say what a study would run, and how long the like has taken."""
-    lines, known, total, plan = [], 0.0, 0, Planner().plan
+    lines, known, total = [], 0.0, 0
     for entry in study.entries:
-        planned = {p.name: p for p in map(plan, entry.configs())}
+        planned = {p.name: p for one, p in plans_of(study) if one is entry}
         open_ = [p for p in planned.values() if not p.run.finished]
         times = [expected_seconds(p) for p in open_]
         seconds = sum(t for t in times if t is not None)
@@ -138,9 +135,9 @@ def spent(study: studies.Study) -> list[str]:
 
     Runs that several entries share count for the first. Several jobs run side by side, so the sum is no waiting time.
     """
-    lines, seen, total, plan = [], set[str](), 0.0, Planner().plan
+    lines, seen, total = [], set[str](), 0.0
     for entry in study.entries:
-        names = {plan(config).name for config in entry.configs()} - seen
+        names = {p.name for one, p in plans_of(study) if one is entry} - seen
         made = [runs.Run(name) for name in names if runs.Run(name).finished]
         seconds = sum(session.get("seconds") or 0.0 for run in made for session in run.provenance["sessions"])
         lines.append(f"{entry.run_type:9} {entry.label:24} {len(made):4} runs {seconds:8.1f} s")

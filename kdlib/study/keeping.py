@@ -14,7 +14,7 @@ from kdlib.runs import studies
 from kdlib.runs.recipes import recipe_of, recorded
 from kdlib.store import runs
 from kdlib.study import labels as labelling
-from kdlib.study import records, seeds
+from kdlib.study import records
 from kdlib.study.labels import labels, plans_of
 from kdlib.study.rows import of_run
 
@@ -40,20 +40,19 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
     """
     loaded = studies.load(study)
     about = labels(loaded)
-    by_seed: dict[int | None, list[str]] = defaultdict(list)
-    for _, planned in plans_of(loaded):
-        by_seed[seeds.of(planned.config)].append(planned.name)
-    wanted = {seed: list(dict.fromkeys(own)) for seed, own in by_seed.items() if chosen is None or seed in chosen}
+    wanted: dict[int | None, list[str]] = defaultdict(list)
+    for name, one in about.items():
+        if chosen is None or one.seed in chosen:
+            wanted[one.seed].append(name)
     if not any(runs.Run(name).finished for own in wanted.values() for name in own):
         raise InputError(f"study = {study!r} has no finished run in {paths.runs()}: run it first.")
-    first: dict[str, int | None] = {}  # the first seed of each run type
+    seeds_of: dict[str, set[int | None]] = defaultdict(set)  # of each run type
     for _, planned in plans_of(loaded):
-        seed, sort = seeds.of(planned.config), planned.config.run_type
-        first[sort] = seed if seed is None else min(seed, first.get(sort) or seed)
-    files = {seed: records.file_of(loaded.folder_name, seed) for seed in wanted}
-    count = 0
+        seeds_of[planned.config.run_type].add(about[planned.name].seed)
+    first = {sort: min(seeds, key=lambda seed: seed or 0) for sort, seeds in seeds_of.items()}
+    count, written = 0, set[Path]()
     for seed, own in wanted.items():
-        file = files[seed]
+        file = records.file_of(loaded.folder_name, seed)
         before = records.read(file) if file.is_file() else {}
         kept = {name: before[name] for name in own if name in before}
         for name in own:
@@ -64,9 +63,10 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
                 warnings.warn(str(error), stacklevel=2)
         records.write(file, ({**one, **about[name].columns} for name, one in kept.items()))
         count += len(kept)
+        written.add(file)
     labelling.keep(loaded)
     if chosen is None:
-        for file in set(records.files(loaded.folder_name)) - set(files.values()):
+        for file in set(records.files(loaded.folder_name)) - written:
             file.unlink()
     return paths.RECORDS / loaded.folder_name, count
 
@@ -100,8 +100,6 @@ def complete(study: studies.Study, there: Collection[str] | None = None) -> list
     """
     if there is None:
         there = {row["run"] for file in records.files(study.folder_name) for row in records.rows(file)}
-    missing: dict[int, bool] = {}
-    for name, about in labels(study).items():
-        if about.seed is not None:
-            missing[about.seed] = missing.get(about.seed, False) or name not in there
-    return sorted(seed for seed, lacks in missing.items() if not lacks)
+    about = labels(study)
+    lacking = {one.seed for name, one in about.items() if name not in there}
+    return sorted({one.seed for one in about.values() if one.seed is not None} - lacking)

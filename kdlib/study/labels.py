@@ -13,7 +13,6 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pandas as pd
 import pyarrow as arrow
 from pyarrow import parquet
 
@@ -124,9 +123,3 @@ def _kept(study: Study) -> dict[str, About] | None:
         return None
     columns = (frame[name] for name in ("run", *About._fields))
     return {run: About(*about) for run, *about in zip(*columns, strict=True)}
-
-
-def frame_of(about: dict[str, About]) -> pd.DataFrame:
-    """Return labels as columns, the runs' names as index."""
-    index = pd.Index(list(about), name="run")
-    return pd.DataFrame([one.columns for one in about.values()], index=index, columns=["label", "teacher_label"])

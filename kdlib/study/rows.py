@@ -17,20 +17,20 @@ import pandas as pd
 from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
 from kdlib.study import index, records
-from kdlib.study.labels import About, frame_of, labels, study_of
+from kdlib.study.labels import About, labels, study_of
 
 
-def row(record: dict[str, Any], metrics: dict[str, float], provenance: dict[str, Any], source: str) -> dict[str, Any]:
-    """Return a run's row."""
-    config = dict(record["config"])
-    role = record["role"].removeprefix("from-").removeprefix("of-")
+def of_run(run: runs.Run) -> dict[str, Any]:
+    """Return the row of a finished run of the store."""
+    record, provenance, metrics = folders.read(run.path)
+    assert record is not None and provenance is not None and metrics is not None, run.name
     return {
         "run": record["run"],
-        "source": source,
+        "source": "run",
         "run_type": record["run_type"],
         "dataset": record["dataset"],
-        **config,
-        "teacher": role,
+        **record["config"],
+        "teacher": record["role"].removeprefix("from-").removeprefix("of-"),
         "teacher_run": record["parents"].get("teacher"),
         **metrics,
         **{name: provenance.get(name) for name in records.COSTS},
@@ -40,13 +40,6 @@ def row(record: dict[str, Any], metrics: dict[str, float], provenance: dict[str,
         "processor": provenance.get("hardware", {}).get("name"),
         "finished": provenance.get("finished"),
     }
-
-
-def of_run(run: runs.Run) -> dict[str, Any]:
-    """Return the row of a finished run of the store."""
-    config, provenance, metrics = folders.read(run.path)
-    assert config is not None and provenance is not None and metrics is not None, run.name
-    return row(config, metrics, provenance, "run")
 
 
 def recorded(study: str | None = None) -> dict[str, dict[str, Any]]:
@@ -90,7 +83,7 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
     rows = rows.where(rows.notna(), np.nan)  # one way to say that there is nothing
     rows = rows.set_index("run").reindex([name for name in dict.fromkeys(wanted) if name in own or name in kept.index])
     if isinstance(wanted, Mapping):
-        about = frame_of({str(name): wanted[str(name)] for name in rows.index})
+        about = pd.DataFrame([wanted[str(name)].columns for name in rows.index], index=rows.index)
         rows = rows.drop(columns=list(about), errors="ignore").join(about)
     own_columns = {*records.ALWAYS, *(name for sort in set(rows["run_type"]) for name in fields(str(sort)))}
     empty = [name for name in rows if name not in own_columns and rows[name].isna().all()]  # of other run types

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from kdlib.base.config import Config
 from kdlib.base.errors import InputError
 from kdlib.runs import studies
-from kdlib.runs.plans import Planner
-from kdlib.runs.recipes import recipe_of
+from kdlib.study.labels import labels, plans_of
 
 NONE = "none"
 """Stands for the runs that belong to no seed."""
-
-
-def of(config: Config) -> int | None:
-    """Return the seed that a run belongs to; a set of seeds in one run belongs to none."""
-    return recipe_of(config).seed_of(config)
 
 
 def chosen(study: studies.Study, text: object) -> set[int | None] | None:
@@ -27,8 +20,7 @@ def chosen(study: studies.Study, text: object) -> set[int | None] | None:
     """
     if text is None:
         return None
-    known = {of(config) for entry in study.entries for config in entry.configs()}
-    written = {NONE if seed is None else str(seed): seed for seed in known}
+    written = {NONE if one.seed is None else str(one.seed): one.seed for one in labels(study).values()}
     parts = [part.strip() for part in str(text).split(",")]
     for part in parts:
         if part not in written:
@@ -46,15 +38,14 @@ def only(study: studies.Study, text: object) -> studies.Study:
     seeds = chosen(study, text)
     if seeds is None:
         return study
-    plan = Planner().plan
-    wanted = [config for entry in study.entries for config in entry.configs() if of(config) in seeds]
-    needed = {one.name for config in wanted for one in plan(config).ancestors}
+    about, plans = labels(study), plans_of(study)
+    wanted = {name for name, one in about.items() if one.seed in seeds}
+    wanted |= {one.name for _, planned in plans if planned.name in wanted for one in planned.ancestors}
     entries = []
     for entry in study.entries:
-        own = [c for c in entry.configs() if of(c) in seeds or (needed and plan(c).name in needed)]
-        found = sorted({config.seed for config in own})
-        if found and of(entry.configs()[0]) is not None:
-            entries.append(dataclasses.replace(entry, given={**entry.given, "seed": found}))
-        elif found:
-            entries.append(entry)
+        own = [planned for one, planned in plans if one is entry and planned.name in wanted]
+        if own:
+            alone = about[own[0].name].seed is None  # a set of seeds in one run, which is not cut
+            cut = {} if alone else {"seed": sorted({planned.config.seed for planned in own})}
+            entries.append(dataclasses.replace(entry, given={**entry.given, **cut}))
     return dataclasses.replace(study, entries=tuple(entries), reports=(), digest="")
