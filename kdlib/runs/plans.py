@@ -89,7 +89,6 @@ class Planner:
                 config = config.model_copy(update={"omit_classes": once})
             fingerprint = self.fingerprint(config)
         config, parents, role = recipe.completed(config, self)
-        recipe.check(config)
         names = {key: parent.name for key, parent in parents.items()}
         name = name_of(config, fingerprint, names, role)
         record = {

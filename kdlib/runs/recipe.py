@@ -89,16 +89,9 @@ class Recipe(Generic[C]):
         """Return a config with what only its parents tell, the parents by role, and the word for them in its name.
 
         Raises:
-            InputError: a reference names nothing, or what does not fit.
+            InputError: a reference names nothing, or what does not fit; or values do not fit each other.
         """
         raise NotImplementedError
-
-    def check(self, config: C) -> None:
-        """Refuse what the config alone tells, before any work.
-
-        Raises:
-            InputError: it is refused.
-        """
 
     def check_here(self, planned: Plan, dataset: Dataset) -> None:
         """Refuse what only the dataset tells, before anything is made.

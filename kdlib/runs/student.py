@@ -49,6 +49,7 @@ class StudentRecipe(Recipe[StudentConfig]):
 
     def completed(self, config: StudentConfig, planner: Planner) -> tuple[StudentConfig, dict[str, Plan], str]:
         """Return the config and the teacher; several samples mean something of a stochastic teacher only."""
+        training.check(config)
         one_sample = config.model_copy(update={"samples": 1})
         if config.teacher in SUPERVISION:
             if config.teacher == EXACT_BCP and not data.family_of(config.dataset).teaches:
@@ -59,10 +60,6 @@ class StudentRecipe(Recipe[StudentConfig]):
         parent = planner.reference(config, config.teacher, "teacher", config.teacher_architecture)
         stochastic = kind_of(as_teacher(parent.config)).stochastic
         return config if stochastic else one_sample, {"teacher": parent}, f"from-{parent.record['role']}"
-
-    def check(self, config: StudentConfig) -> None:
-        """Refuse what the training refuses."""
-        training.check(config)
 
     def check_here(self, planned: Plan, dataset: Dataset) -> None:
         """Refuse a subset too small to train on, and a framework that student and teacher cannot have."""

@@ -73,12 +73,10 @@ class TeacherRecipe(Recipe[TeacherConfig]):
             check_parent(needed, fingerprint, parameter, parent)
             # members are of one architecture: that of the first, where none is given
             needed = needed.model_copy(update={"architecture": as_teacher(parent.config).architecture})
-        return kind.completed(config, [as_teacher(parent.config) for parent in parents.values()]), parents, kind.name
-
-    def check(self, config: TeacherConfig) -> None:
-        """Refuse what the kind or the training refuses."""
-        kind_of(config).check(config)
-        training.check(config, trains=kind_of(config).trains)
+        config = kind.completed(config, [as_teacher(parent.config) for parent in parents.values()])
+        kind.check(config)
+        training.check(config, trains=kind.trains)
+        return config, parents, kind.name
 
     def check_here(self, planned: Plan, dataset: Dataset) -> None:
         """Refuse a subset too small to train on, and a network that the kind cannot have."""

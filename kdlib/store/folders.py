@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
-
-from pydantic import AllowInfNan, BaseModel, Strict, TypeAdapter, ValidationError
+from typing import Any, NamedTuple
 
 from kdlib.base.config import RunType
 from kdlib.base.errors import DamagedRun
@@ -37,46 +36,6 @@ class Small(NamedTuple):
     metrics: dict[str, float] | None
 
 
-class _Begun(BaseModel):
-    """`config.json` of any run."""
-
-    run: str
-
-
-class _Made(_Begun):
-    """`config.json` of a run that has metrics."""
-
-    run_type: RunType
-    role: str
-    dataset: str
-    fingerprint: str
-    parents: dict[str, str]
-    config: dict[str, str | int | float | bool | None]
-    classes: list[str] = []
-
-
-Number = Annotated[float, Strict(), AllowInfNan(False)]
-
-
-class _Session(BaseModel):
-    seconds: Number | None = None
-
-
-class _Provenance(BaseModel):
-    hardware: dict[str, Any]
-    sessions: list[_Session]
-
-
-BEGUN: dict[str, TypeAdapter[Any]] = {
-    CONFIG: TypeAdapter(_Begun),
-    PROVENANCE: TypeAdapter(_Provenance),
-    METRICS: TypeAdapter(dict[str, Number]),
-}
-"""What a small file must hold; it may hold more."""
-MADE = {**BEGUN, CONFIG: TypeAdapter(_Made)}
-"""The same of a run that has metrics."""
-
-
 def read(folder: Path) -> Small:
     """Return the small files of a run's folder, which is named like the run.
 
@@ -87,12 +46,21 @@ def read(folder: Path) -> Small:
     found = _looked_at(folder, written(str(folder)))
     if isinstance(found, Small):
         return found
-    raise found.with_traceback(None)
+    raise DamagedRun(folder.name, *found.args)
 
 
 def written(folder: str) -> Written:
     """Return which small files there are, and when and how they were written; no paths: a table asks for thousands."""
     return tuple(_written(f"{folder}/{file}") for file in FILES)
+
+
+def damage(folder: Path) -> DamagedRun | None:
+    """Return what `read` would raise."""
+    try:
+        read(folder)
+    except DamagedRun as error:
+        return error
+    return None
 
 
 def _written(path: str) -> tuple[int, int, int] | None:
@@ -103,48 +71,85 @@ def _written(path: str) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
+class _Wrong(Exception):
+    """A file and what is wrong with it."""
+
+
 @functools.lru_cache(maxsize=2**16)
-def _looked_at(folder: Path, marks: Written) -> Small | DamagedRun:
-    there = dict(zip(FILES, marks, strict=True))
-    made = there[METRICS] is not None
+def _looked_at(folder: Path, marks: Written) -> Small | _Wrong:
     try:
-        found = [
-            _object(folder / file, there[file], wanted, made) for file, wanted in (MADE if made else BEGUN).items()
-        ]
-        if made and there[HISTORY]:
-            _check_ends(folder / HISTORY)
-    except DamagedRun as error:
+        return _checked(folder, marks)
+    except _Wrong as error:
         return error
-    return Small(*found)
 
 
-def _object(
-    path: Path, mark: tuple[int, int, int] | None, wanted: TypeAdapter[Any], needed: bool
-) -> dict[str, Any] | None:
-    """Return what a JSON file holds, whatever was done to it, or none where there is no file and none is needed."""
-    run = path.parent.name
+def _checked(folder: Path, marks: Written) -> Small:
+    there = dict(zip(FILES, marks, strict=True))
+    config, provenance, metrics = (_object(folder / file, there[file]) for file in FILES[:3])
+    if config is not None:
+        _require(CONFIG, config, run=str)
+        if config["run"] != folder.name:
+            raise _Wrong(CONFIG, f"belongs to the run {config['run']!r}")
+    if provenance is not None:
+        _require(PROVENANCE, provenance, hardware=dict, sessions=list)
+        try:
+            Settings(**provenance["hardware"])
+        except TypeError:
+            raise _Wrong(PROVENANCE, f"has no settings of hardware in {provenance['hardware']!r}") from None
+        for session in provenance["sessions"]:
+            seconds = session.get("seconds") if isinstance(session, dict) else "none"
+            if seconds is not None and not _is_number(seconds):
+                raise _Wrong(PROVENANCE, f"has a session {session!r} without a number of seconds")
+    if metrics is not None:
+        for name, value in metrics.items():
+            if not _is_number(value):
+                raise _Wrong(METRICS, f"says {name} = {value!r}, which is no finite number")
+        for file, content in ((CONFIG, config), (PROVENANCE, provenance)):
+            if content is None:
+                raise _Wrong(file, "is missing")
+        assert config is not None
+        _require(CONFIG, config, config=dict, run_type=str, role=str, dataset=str, fingerprint=str, parents=dict)
+        if config["run_type"] not in tuple(RunType):
+            raise _Wrong(CONFIG, f"has no run type in {config['run_type']!r}")
+        for name, value in config["config"].items():
+            if isinstance(value, list | dict):
+                raise _Wrong(CONFIG, f"says {name} = {value!r}, which is no single value")
+        _require(CONFIG, {"classes": [], **config}, classes=list)
+        if not all(isinstance(name, str) for name in (*config["parents"].values(), *config.get("classes", []))):
+            raise _Wrong(CONFIG, "names a parent or a class by what is no text")
+        if there[HISTORY]:
+            _check_ends(folder / HISTORY)
+    return Small(config, provenance, metrics)
+
+
+def _object(path: Path, mark: tuple[int, int, int] | None) -> dict[str, Any] | None:
+    """Return what a JSON file holds, whatever was done to it, or none where there is no file."""
     if mark is None:
-        if needed:
-            raise DamagedRun(run, path.name, "is missing")
         return None
     if mark[-1] > MOST_BYTES:
-        raise DamagedRun(run, path.name, f"has more than {MOST_BYTES >> 20} MiB")
+        raise _Wrong(path.name, f"has more than {MOST_BYTES >> 20} MiB")
     try:
-        value: dict[str, Any] = json.loads(path.read_bytes())
-        wanted.validate_python(value)
+        value = json.loads(path.read_bytes())
     except OSError as error:
-        raise DamagedRun(run, path.name, f"cannot be read ({error.strerror})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "all of it"
-        raise DamagedRun(run, path.name, f"holds what no run has: {place}: {first['msg']}") from None
+        raise _Wrong(path.name, f"cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError) as error:
-        raise DamagedRun(run, path.name, f"is no JSON ({error})") from None
-    if path.name == CONFIG and value["run"] != run:
-        raise DamagedRun(run, CONFIG, f"belongs to the run {value['run']!r}")
-    if path.name == PROVENANCE and value["hardware"].keys() != Settings.__dataclass_fields__.keys():
-        raise DamagedRun(run, PROVENANCE, f"has no settings of hardware in {value['hardware']!r}")
+        raise _Wrong(path.name, f"is no JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise _Wrong(path.name, "holds no JSON object")
     return value
+
+
+def _require(file: str, value: dict[str, Any], **types: type) -> None:
+    for key, kind in types.items():
+        if not isinstance(value.get(key), kind):
+            raise _Wrong(file, f"has no {key!r} of type {kind.__name__}")
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        return False
 
 
 def _check_ends(path: Path) -> None:
@@ -158,4 +163,4 @@ def _check_ends(path: Path) -> None:
     except OSError:  # also where there are no eight bytes to go back
         whole = False
     if not whole:
-        raise DamagedRun(path.parent.name, path.name, "is no whole Parquet file")
+        raise _Wrong(path.name, "is no whole Parquet file")

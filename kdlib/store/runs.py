@@ -63,11 +63,7 @@ class Run:
     @property
     def damage(self) -> DamagedRun | None:
         """Return what is wrong with the small files: a damaged run counts as not finished."""
-        try:
-            folders.read(self.path)
-        except DamagedRun as error:
-            return error
-        return None
+        return folders.damage(self.path)
 
     @property
     def record(self) -> dict[str, Any]:

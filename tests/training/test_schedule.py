@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from kdlib.base.errors import InputError
-from kdlib.runs.recipes import recipe_of
+from kdlib.runs.plans import plan
 from kdlib.training.config import check as check_training
 from kdlib.training.schedule import learning_rate, optimizer_of, plan_steps, steps_of
 
@@ -83,7 +83,7 @@ def test_a_mark_or_a_warm_up_that_never_ends_is_refused() -> None:
         with pytest.raises(InputError, match=said):
             check_training(small.teacher(**steps, **given))
     with pytest.raises(InputError, match="ml_epochs = 5 is refused: epochs is 3"):
-        recipe_of(config := small.teacher(kind="variational", ml_epochs=5)).check(config)
+        plan(small.teacher(kind="variational", ml_epochs=5))
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "steps"])
