@@ -172,7 +172,8 @@ def _checked(log_probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
 def _kl(p: Tensor, log_q: Tensor) -> Tensor:
     """Return KL(p ‖ q) a row in nats, with 0 log 0 = 0 on both sides."""
     cross = torch.where(p > 0, p * log_q, p.new_zeros(()))
-    return -(cross.sum(dim=1) + torch.special.entr(p).sum(dim=1))
+    divergence: Tensor = -(torch.special.entr(p).sum(dim=1) + cross.sum(dim=1))
+    return divergence
 
 
 def _cmi(p: Tensor, entropies: Tensor, labels: Tensor) -> float:
