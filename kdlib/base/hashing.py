@@ -10,11 +10,6 @@ _SECOND = 0x94D049BB133111EB - (1 << 64)
 _MASK = (1 << 64) - 1
 
 
-def _signed(value: int) -> int:
-    value &= _MASK
-    return value - (1 << 64) if value >> 63 else value
-
-
 def splitmix64(counter: Tensor) -> Tensor:
     """Return 64 well-mixed bits for every integer in `counter`, int64 of the same shape.
 
@@ -33,7 +28,8 @@ def splitmix64_int(counter: int) -> int:
     z = (counter * GOLDEN + GOLDEN) & _MASK
     z = ((z ^ (z >> 30)) * _FIRST) & _MASK
     z = ((z ^ (z >> 27)) * _SECOND) & _MASK
-    return _signed(z ^ (z >> 31))
+    z ^= z >> 31
+    return z - (1 << 64) if z >> 63 else z
 
 
 def stream(*keys: int) -> int:

@@ -50,17 +50,19 @@ class Registry(Mapping[str, T]):
             raise InputError(f"{self.sort} = {thing.name!r} is refused: there is one of that name already.")
         self._things[thing.name] = thing
 
-    def __getitem__(self, name: str) -> T:
+    @property
+    def _all(self) -> dict[str, T]:
         load_plugins()
-        return self._things[name]
+        return self._things
+
+    def __getitem__(self, name: str) -> T:
+        return self._all[name]
 
     def __iter__(self) -> Iterator[str]:
-        load_plugins()
-        return iter(tuple(self._things))
+        return iter(tuple(self._all))
 
     def __len__(self) -> int:
-        load_plugins()
-        return len(self._things)
+        return len(self._all)
 
     def one(self, name: object) -> T:
         """Return the thing of a name.
@@ -68,11 +70,10 @@ class Registry(Mapping[str, T]):
         Raises:
             InputError: there is none; the sentence says which there are.
         """
-        load_plugins()
-        if not isinstance(name, str) or name not in self._things:
+        if not isinstance(name, str) or name not in self:
             shown = str(name) if isinstance(name, str) else name  # an enum's member as it is typed
-            raise InputError(f"{self.sort} = {shown!r} is refused: allowed are {', '.join(self._things)}.")
-        return self._things[name]
+            raise InputError(f"{self.sort} = {shown!r} is refused: allowed are {', '.join(self)}.")
+        return self[name]
 
 
 @functools.cache
