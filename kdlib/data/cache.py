@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,8 @@ class Meta:
 def load(name: str, fingerprint: str, needed: int, build: Callable[[Path], Meta]) -> Dataset:
     """Load a dataset from its cache; build it first where there is none, or none that is whole.
 
-    `build` writes `pixels.u8` and `labels.npy` into the folder it is given and returns their description; `needed`
-    is how many bytes that takes. Processes that build at once do not disturb each other: the first to finish wins.
+    `build` calls `write` with the folder it is given and returns a description; `needed` is how many bytes that takes.
+    Processes that build at once do not disturb each other: the first to finish wins.
 
     Raises: InputError when the disk is too full or the folder cannot be written.
     """
@@ -88,9 +88,27 @@ def memory_map(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.from_numpy(mapped)
 
 
-def write_labels(folder: Path, labels: np.ndarray) -> None:
-    """Write a cache's labels, int64 `(n,)`."""
+def write(
+    folder: Path, images: Iterable[np.ndarray], labels: np.ndarray, train: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Write a cache's images, in pieces of uint8 `(k, channels, height, width)`, and its labels `(n,)`.
+
+    Returns mean and standard deviation of the first `train` images, one of each a channel, rounded to six decimals.
+    """
+    total = squares = np.zeros(1, np.int64)  # whole numbers: the same on every machine
+    pixels = 0
+    with (folder / PIXELS).open("wb") as file:
+        for piece in images:
+            file.write(np.ascontiguousarray(piece).data)
+            used, train = piece[:train], max(0, train - len(piece))
+            total = total + used.sum((0, 2, 3), dtype=np.int64)
+            squares = squares + np.square(used, dtype=np.int64).sum((0, 2, 3))
+            pixels += used[:, 0].size
     np.save(folder / LABELS, labels.astype("<i8"), allow_pickle=False)
+    mean = total / pixels / 255
+    variance = np.maximum(squares / pixels / 255**2 - mean**2, 1e-10)  # one flat colour is no division by 0
+    means, stds = (tuple(round(float(value), 6) for value in values) for values in (mean, np.sqrt(variance)))
+    return means, stds
 
 
 def _read(folder: Path, name: str, fingerprint: str) -> Dataset | None:
