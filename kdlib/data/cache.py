@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 import warnings
@@ -37,11 +38,6 @@ class Meta:
     counts: tuple[int, int, int]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-    @property
-    def bytes(self) -> int:
-        """Return the size of the pixels."""
-        return sum(self.counts) * int(np.prod(self.shape))
 
 
 def load(name: str, fingerprint: str, needed: int, build: Callable[[Path], Meta]) -> Dataset:
@@ -117,16 +113,12 @@ def _read(folder: Path, name: str, fingerprint: str) -> Dataset | None:
         stored = json.loads((folder / META).read_text())
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["meta"].items()}
         meta = Meta(**fields)
-        whole = (
-            meta.fingerprint == fingerprint
-            and (folder / PIXELS).stat().st_size == meta.bytes
-            and _digest(folder / LABELS) == stored["labels_sha256"]
-            and sampled(folder / PIXELS) == stored["pixels_blake2b"]
-        )
-        if not whole:
+        shape = (sum(meta.counts), *meta.shape)
+        whole = (folder / PIXELS).stat().st_size == math.prod(shape) and stored == _described(folder, stored["meta"])
+        if meta.fingerprint != fingerprint or not whole:
             return None
         labels = torch.from_numpy(np.load(folder / LABELS, allow_pickle=False).astype(np.int64))
-        pixels = memory_map(folder / PIXELS, (sum(meta.counts), *meta.shape))
+        pixels = memory_map(folder / PIXELS, shape)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     parts = (torch.split(tensor, list(meta.counts)) for tensor in (pixels, labels))
@@ -142,9 +134,7 @@ def _build(folder: Path, name: str, needed: int, build: Callable[[Path], Meta]) 
             made = Path(scratch) / "made"
             made.mkdir()
             meta = build(made)
-            digests = {"labels_sha256": _digest(made / LABELS), "pixels_blake2b": sampled(made / PIXELS)}
-            stored = {"meta": asdict(meta), **digests}
-            (made / META).write_text(json.dumps(stored, indent=1))
+            (made / META).write_text(json.dumps(_described(made, asdict(meta)), indent=1))
             if folder.exists() and _read(folder, name, meta.fingerprint) is None:
                 folder.replace(Path(scratch) / "torn")  # goes with the scratch folder
             try:
@@ -169,5 +159,7 @@ def sampled(path: Path, blocks: int = 256, size: int = 2**20) -> str:
     return h.hexdigest()
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _described(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what the description of a cache holds: its `Meta`, and digests of its files."""
+    labels = hashlib.sha256((folder / LABELS).read_bytes()).hexdigest()
+    return {"meta": meta, "labels_sha256": labels, "pixels_blake2b": sampled(folder / PIXELS)}

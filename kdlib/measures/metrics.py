@@ -85,18 +85,10 @@ def fidelity(student_log_probs: Tensor, teacher_log_probs: Tensor) -> dict[str, 
 
     Args:
         student_log_probs: `(n, classes)`.
-        teacher_log_probs: `(n, classes)`.
-
-    Raises:
-        InputError: the shapes differ.
+        teacher_log_probs: `(n, classes)`, of the same images.
 
     Source: Stanton et al. 2021.
     """
-    if student_log_probs.shape != teacher_log_probs.shape:
-        raise InputError(
-            f"student_log_probs has shape {tuple(student_log_probs.shape)} and teacher_log_probs "
-            f"{tuple(teacher_log_probs.shape)}; they must be equal."
-        )
     student, teacher = _normalised(student_log_probs), _normalised(teacher_log_probs)
     same = student.argmax(dim=1) == teacher.argmax(dim=1)
     return {
