@@ -52,7 +52,7 @@ class Registry(Mapping[str, T]):
 
     @property
     def _all(self) -> dict[str, T]:
-        load_plugins()
+        _load_plugins(os.environ.get(PLUGINS, ""))
         return self._things
 
     def __getitem__(self, name: str) -> T:
@@ -77,8 +77,15 @@ class Registry(Mapping[str, T]):
 
 
 @functools.cache
-def _load(plugins: str) -> None:
-    for text in filter(None, plugins.split(os.pathsep)):
+def _load_plugins(files: str) -> None:
+    """Execute the files that `$KDLIB_PLUGINS` names, each once a process; they add to the registries.
+
+    The variable alone names code to execute: no study file and no parameter does.
+
+    Raises:
+        InputError: a path is not absolute, or no file of Python.
+    """
+    for text in filter(None, files.split(os.pathsep)):
         path = Path(text)
         if not path.is_absolute() or path.suffix != ".py" or not path.is_file():
             raise InputError(f"{PLUGINS} = {text!r} is refused: allowed are absolute paths of Python files that exist.")
@@ -88,14 +95,3 @@ def _load(plugins: str) -> None:
             assert spec is not None and spec.loader is not None
             sys.modules[name] = module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-
-
-def load_plugins() -> None:
-    """Execute the files that `$KDLIB_PLUGINS` names, each once a process; they add to the registries.
-
-    The variable alone names code to execute: no study file and no parameter does.
-
-    Raises:
-        InputError: a path is not absolute, or no file of Python.
-    """
-    _load(os.environ.get(PLUGINS, ""))

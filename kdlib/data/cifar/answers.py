@@ -35,12 +35,13 @@ def shares(root: Path) -> np.ndarray:
 
     Raises: InputError when the files are absent or are not what they should be.
     """
-    if not available(root):
+    files = _files(root)
+    if not files:
         raise InputError(
             f"dataset cifar10h needs {COUNTS_FILE} or {PROBS_FILE} in {root / 'cifar10h'}, where neither is: "
             "they come with the publication of CIFAR-10H."
         )
-    file = _files(root)[0]
+    file = files[0]
     try:
         answers = np.load(file, allow_pickle=False).astype(np.float64)
     except (OSError, ValueError) as error:
