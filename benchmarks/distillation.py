@@ -36,6 +36,7 @@ from kdlib import models
 from kdlib.base.config import Precision, RunType
 from kdlib.data.dataset import Dataset, Split
 from kdlib.data.options import BCPSource
+from kdlib.models.network import flops as flops_of
 from kdlib.runs.recipes import resolve
 from kdlib.store.runs import Run
 from kdlib.students import distill
@@ -248,7 +249,7 @@ def report(device: torch.device) -> None:
     chosen, turns, rates = measure(device)
     rate = {dtype: statistics.median(values) for dtype, values in rates.items()}
     best = max(rate.values())
-    flops = {name: BATCH * models.flops(models.build(name, CLASSES, 3), (3, 32, 32)) for name in (TEACHER, STUDENT)}
+    flops = {name: BATCH * flops_of(models.build(name, CLASSES, 3), (3, 32, 32)) for name in (TEACHER, STUDENT)}
     print(f"{TEACHER} -> {STUDENT}, {CLASSES} classes, batch {BATCH}: {chosen.name}, {chosen.threads} threads")
     print(f"matrix products: {', '.join(f'{d} {r / 1e9:,.0f} GFLOP/s' for d, r in rate.items())}; the library chooses "
           f"{chosen.precision}; medians of {len(turns['plain'])} rounds")  # fmt: skip

@@ -111,11 +111,6 @@ def constant_of(field: FieldInfo) -> Any:
     return field.json_schema_extra["constant"]  # type: ignore[index]
 
 
-def hashed(field: FieldInfo) -> bool:
-    """Say whether a parameter changes what a run makes."""
-    return bool(field.json_schema_extra["hashed"])  # type: ignore[index]
-
-
 def validated(schema: type[C], given: Mapping[str, Any]) -> C:
     """Return a config of values, those not given at their defaults.
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 GOLDEN = 0x9E3779B97F4A7C15 - (1 << 64)
 _FIRST = 0xBF58476D1CE4E5B9 - (1 << 64)
 _SECOND = 0x94D049BB133111EB - (1 << 64)
-_MASK = (1 << 64) - 1
-
-
-def _signed(value: int) -> int:
-    value &= _MASK
-    return value - (1 << 64) if value >> 63 else value
 
 
 def splitmix64(counter: Tensor) -> Tensor:
@@ -28,19 +23,11 @@ def splitmix64(counter: Tensor) -> Tensor:
     return z ^ ((z >> 31) & ((1 << 33) - 1))
 
 
-def splitmix64_int(counter: int) -> int:
-    """Return `splitmix64` of one Python integer, as a signed 64-bit number."""
-    z = (counter * GOLDEN + GOLDEN) & _MASK
-    z = ((z ^ (z >> 30)) * _FIRST) & _MASK
-    z = ((z ^ (z >> 27)) * _SECOND) & _MASK
-    return _signed(z ^ (z >> 31))
-
-
 def stream(*keys: int) -> int:
     """Return the start of the random stream that these integers, in this order, name."""
     state = 0
     for key in keys:
-        state = splitmix64_int(state ^ key)
+        state = int(splitmix64(torch.tensor(state ^ key, device="cpu")))
     return state
 
 

@@ -50,17 +50,19 @@ class Registry(Mapping[str, T]):
             raise InputError(f"{self.sort} = {thing.name!r} is refused: there is one of that name already.")
         self._things[thing.name] = thing
 
+    @property
+    def _all(self) -> dict[str, T]:
+        _load_plugins(os.environ.get(PLUGINS, ""))
+        return self._things
+
     def __getitem__(self, name: str) -> T:
-        load_plugins()
-        return self._things[name]
+        return self._all[name]
 
     def __iter__(self) -> Iterator[str]:
-        load_plugins()
-        return iter(tuple(self._things))
+        return iter(tuple(self._all))
 
     def __len__(self) -> int:
-        load_plugins()
-        return len(self._things)
+        return len(self._all)
 
     def one(self, name: object) -> T:
         """Return the thing of a name.
@@ -68,16 +70,22 @@ class Registry(Mapping[str, T]):
         Raises:
             InputError: there is none; the sentence says which there are.
         """
-        load_plugins()
-        if not isinstance(name, str) or name not in self._things:
+        if not isinstance(name, str) or name not in self:
             shown = str(name) if isinstance(name, str) else name  # an enum's member as it is typed
-            raise InputError(f"{self.sort} = {shown!r} is refused: allowed are {', '.join(self._things)}.")
-        return self._things[name]
+            raise InputError(f"{self.sort} = {shown!r} is refused: allowed are {', '.join(self)}.")
+        return self[name]
 
 
 @functools.cache
-def _load(plugins: str) -> None:
-    for text in filter(None, plugins.split(os.pathsep)):
+def _load_plugins(files: str) -> None:
+    """Execute the files that `$KDLIB_PLUGINS` names, each once a process; they add to the registries.
+
+    The variable alone names code to execute: no study file and no parameter does.
+
+    Raises:
+        InputError: a path is not absolute, or no file of Python.
+    """
+    for text in filter(None, files.split(os.pathsep)):
         path = Path(text)
         if not path.is_absolute() or path.suffix != ".py" or not path.is_file():
             raise InputError(f"{PLUGINS} = {text!r} is refused: allowed are absolute paths of Python files that exist.")
@@ -87,14 +95,3 @@ def _load(plugins: str) -> None:
             assert spec is not None and spec.loader is not None
             sys.modules[name] = module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
-
-
-def load_plugins() -> None:
-    """Execute the files that `$KDLIB_PLUGINS` names, each once a process; they add to the registries.
-
-    The variable alone names code to execute: no study file and no parameter does.
-
-    Raises:
-        InputError: a path is not absolute, or no file of Python.
-    """
-    _load(os.environ.get(PLUGINS, ""))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,17 +39,12 @@ class Meta:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    @property
-    def bytes(self) -> int:
-        """Return the size of the pixels."""
-        return sum(self.counts) * int(np.prod(self.shape))
-
 
 def load(name: str, fingerprint: str, needed: int, build: Callable[[Path], Meta]) -> Dataset:
     """Load a dataset from its cache; build it first where there is none, or none that is whole.
 
-    `build` writes `pixels.u8` and `labels.npy` into the folder it is given and returns their description; `needed`
-    is how many bytes that takes. Processes that build at once do not disturb each other: the first to finish wins.
+    `build` calls `write` with the folder it is given and returns a description; `needed` is how many bytes that takes.
+    Processes that build at once do not disturb each other: the first to finish wins.
 
     Raises: InputError when the disk is too full or the folder cannot be written.
     """
@@ -88,9 +84,27 @@ def memory_map(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
         return torch.from_numpy(mapped)
 
 
-def write_labels(folder: Path, labels: np.ndarray) -> None:
-    """Write a cache's labels, int64 `(n,)`."""
+def write(
+    folder: Path, images: Iterable[np.ndarray], labels: np.ndarray, train: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Write a cache's images, in pieces of uint8 `(k, channels, height, width)`, and its labels `(n,)`.
+
+    Returns mean and standard deviation of the first `train` images, one of each a channel, rounded to six decimals.
+    """
+    total = squares = np.zeros(1, np.int64)  # whole numbers: the same on every machine
+    pixels = 0
+    with (folder / PIXELS).open("wb") as file:
+        for piece in images:
+            file.write(np.ascontiguousarray(piece).data)
+            used, train = piece[:train], max(0, train - len(piece))
+            total = total + used.sum((0, 2, 3), dtype=np.int64)
+            squares = squares + np.square(used, dtype=np.int64).sum((0, 2, 3))
+            pixels += used[:, 0].size
     np.save(folder / LABELS, labels.astype("<i8"), allow_pickle=False)
+    mean = total / pixels / 255
+    variance = np.maximum(squares / pixels / 255**2 - mean**2, 1e-10)  # one flat colour is no division by 0
+    means, stds = (tuple(round(float(value), 6) for value in values) for values in (mean, np.sqrt(variance)))
+    return means, stds
 
 
 def _read(folder: Path, name: str, fingerprint: str) -> Dataset | None:
@@ -99,16 +113,12 @@ def _read(folder: Path, name: str, fingerprint: str) -> Dataset | None:
         stored = json.loads((folder / META).read_text())
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["meta"].items()}
         meta = Meta(**fields)
-        whole = (
-            meta.fingerprint == fingerprint
-            and (folder / PIXELS).stat().st_size == meta.bytes
-            and _digest(folder / LABELS) == stored["labels_sha256"]
-            and sampled(folder / PIXELS) == stored["pixels_blake2b"]
-        )
-        if not whole:
+        shape = (sum(meta.counts), *meta.shape)
+        whole = (folder / PIXELS).stat().st_size == math.prod(shape) and stored == _described(folder, stored["meta"])
+        if meta.fingerprint != fingerprint or not whole:
             return None
         labels = torch.from_numpy(np.load(folder / LABELS, allow_pickle=False).astype(np.int64))
-        pixels = memory_map(folder / PIXELS, (sum(meta.counts), *meta.shape))
+        pixels = memory_map(folder / PIXELS, shape)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
     parts = (torch.split(tensor, list(meta.counts)) for tensor in (pixels, labels))
@@ -124,9 +134,7 @@ def _build(folder: Path, name: str, needed: int, build: Callable[[Path], Meta]) 
             made = Path(scratch) / "made"
             made.mkdir()
             meta = build(made)
-            digests = {"labels_sha256": _digest(made / LABELS), "pixels_blake2b": sampled(made / PIXELS)}
-            stored = {"meta": asdict(meta), **digests}
-            (made / META).write_text(json.dumps(stored, indent=1))
+            (made / META).write_text(json.dumps(_described(made, asdict(meta)), indent=1))
             if folder.exists() and _read(folder, name, meta.fingerprint) is None:
                 folder.replace(Path(scratch) / "torn")  # goes with the scratch folder
             try:
@@ -151,5 +159,7 @@ def sampled(path: Path, blocks: int = 256, size: int = 2**20) -> str:
     return h.hexdigest()
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _described(folder: Path, meta: dict[str, Any]) -> dict[str, Any]:
+    """Return what the description of a cache holds: its `Meta`, and digests of its files."""
+    labels = hashlib.sha256((folder / LABELS).read_bytes()).hexdigest()
+    return {"meta": meta, "labels_sha256": labels, "pixels_blake2b": sampled(folder / PIXELS)}

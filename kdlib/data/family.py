@@ -47,7 +47,7 @@ class Family(ABC):
 
     def side(self, image_size: int | None) -> int | None:
         """Return the image size as configs keep it: none where it is the usual one or means nothing."""
-        return image_size
+        return None if image_size in self.sides[:1] else image_size
 
     def canonical(self, name: str) -> str:
         """Return the shortest name of the same dataset."""

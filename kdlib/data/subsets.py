@@ -11,7 +11,6 @@ from torch import Tensor
 
 from kdlib.base.errors import InputError
 from kdlib.base.hashing import random_bits
-from kdlib.data.classes import resolve_classes
 from kdlib.data.options import SPLIT_SEED
 
 SUBSET_SEED = 5
@@ -64,16 +63,15 @@ def subset(
     `labels` `(n,)` are int64, `fraction` is in (0, 1], of each class's count, rounded half up, at least one image;
     `omit_classes` are class indices. Returns sorted int64 row indices. A smaller fraction is part of a larger one.
 
-    Raises: InputError for a fraction out of range, a class that does not exist, or when no class remains.
+    Raises: InputError for a fraction out of range, or when no image remains.
     """
     if not 0 < fraction <= 1:
         raise InputError(f"fraction is {fraction}, but it must be above 0 and at most 1.")
-    omitted = resolve_classes("+".join(str(index) for index in omit_classes), [str(i) for i in range(len(classes))])
     chosen = []
-    for label in sorted(set(range(len(classes))) - set(omitted)):
+    for label in sorted(set(range(len(classes))) - set(omit_classes)):
         rows = (labels == label).nonzero()[:, 0]
         if len(rows):
             chosen.append(shuffled(rows, seed)[: share_of(fraction, len(rows))])
     if not chosen:
-        raise InputError(f"omit_classes is {'+'.join(map(str, omitted))!r}, which leaves no image to learn from.")
+        raise InputError(f"omit_classes is {'+'.join(map(str, omit_classes))!r}, which leaves no image to learn from.")
     return torch.cat(chosen).sort().values

@@ -13,8 +13,6 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdlib.base.errors import InputError
-
 Floats = NDArray[np.float64]
 
 
@@ -45,24 +43,14 @@ def reliability(
     """Bin predictions by confidence and average confidence and accuracy in each bin.
 
     Args:
-        confidence: `(n,)` probability of the most probable class, in [0, 1].
+        confidence: `(n,)` probability of the most probable class, in [0, 1]; n ≥ 1.
         correct: `(n,)` whether that class is the label.
         bins: how many bins, at least 1.
         binning: bins of equal width or of equal mass.
 
-    Raises:
-        InputError: no prediction, other lengths, or a number of bins below 1.
-
     Source: Guo et al. 2017, section 2; Nguyen and O'Connor 2015 (equal mass).
     """
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
-    if confidence.ndim != 1 or not len(confidence) or confidence.shape != correct.shape:
-        raise InputError(
-            f"confidence and correct have shapes {confidence.shape} and {correct.shape}; "
-            "both must be (n,) with n at least 1."
-        )
-    if bins < 1:
-        raise InputError(f"bins = {bins}; it must be at least 1.")
     if binning is Binning.WIDTH:
         edges = np.linspace(0, 1, bins + 1)
         bin_of = np.clip(np.searchsorted(edges, confidence, side="right") - 1, 0, bins - 1)

@@ -72,16 +72,7 @@ def of(histories: pd.DataFrame, window: int = WINDOW) -> pd.Series[float]:
     """
     import pandas as pd
 
-    if histories.empty:
-        noise(np.empty(0), window)  # for what it refuses
-        return pd.Series(dtype=np.float64, name=COLUMN, index=pd.Index([], name="run"))
-    ends = histories.loc[histories["val_accuracy"].notna(), ["run", "step", "val_accuracy"]].sort_values(
-        ["run", "step"], kind="stable"
-    )
-    names = pd.unique(histories["run"])
-    out = pd.Series(np.nan, index=pd.Index(names, name="run"), name=COLUMN)
-    counts = ends.groupby("run")["run"].transform("size")
-    for epochs, rows in ends.groupby(counts):  # runs of one length make one array
-        curves = rows["val_accuracy"].to_numpy(np.float64).reshape(-1, int(str(epochs)))
-        out.loc[rows["run"].to_numpy()[:: int(str(epochs))]] = noise(curves, window)
-    return out
+    noise([], window)  # refuses a window also where there is no run
+    ends = histories.dropna(subset="val_accuracy").sort_values("step", kind="stable")
+    found = {run: float(noise(curve, window)) for run, curve in ends.groupby("run")["val_accuracy"]}
+    return pd.Series(found, pd.Index(histories["run"].unique(), name="run"), np.float64, COLUMN)

@@ -1,7 +1,7 @@
 """Measures of a network's class probabilities: generalisation, calibration, distance to the BCPs, fidelity.
 
-`measure` for every network, `quick` for the validation of an epoch, `cmi_by_class`, `fidelity` for students,
-`omission` and `confusion` for those that learn from some classes only.
+`measure` for every network, `fidelity` for students, `omission` for those that learn from some classes only,
+`divergence` for each image.
 
 Everything is computed in float64 on the CPU from log-probabilities, so that a value does not depend on the
 device, and log-probabilities kept in float16 are normalised again first. Nothing of torchmetrics is used:
@@ -48,8 +48,7 @@ def measure(log_probs: Tensor, labels: Tensor, bcp: Tensor | None = None) -> dic
 
     Source: Naeini et al. 2015 (ECE); Nguyen and O'Connor 2015 (adaptive bins); Ye et al. 2024 (CMI).
     """
-    log_p, labels = _normalised(log_probs), labels.detach().cpu().long()
-    _check(log_p, labels)
+    log_p, labels = _checked(log_probs, labels)
     p = log_p.exp()
     confidence, guess = (column.numpy() for column in p.max(dim=1))
     correct = guess == labels.numpy()
@@ -61,7 +60,7 @@ def measure(log_probs: Tensor, labels: Tensor, bcp: Tensor | None = None) -> dic
         "brier": float(((p * p).sum(dim=1) - 2 * right + 1).mean()),
         "ece": calibration_error(confidence, correct, binning=Binning.WIDTH),
         "adaptive_ece": calibration_error(confidence, correct, binning=Binning.MASS),
-        "cmi": float(_class_information(p, entropies, labels).sum() / len(p)),
+        "cmi": _cmi(p, entropies, labels),
         "entropy": float(entropies.mean()),
     }
     if p.shape[1] > TOP:
@@ -78,39 +77,6 @@ def measure(log_probs: Tensor, labels: Tensor, bcp: Tensor | None = None) -> dic
     return values
 
 
-def quick(logits: Tensor, labels: Tensor) -> tuple[float, float]:
-    """Return the NLL in nats and the accuracy, as `measure` would give them, and nothing else.
-
-    Args:
-        logits: `(n, classes)` logits or log-probabilities.
-        labels: `(n,)` integers.
-    """
-    log_p, labels = _normalised(logits), labels.detach().cpu().long()
-    return float(functional.nll_loss(log_p, labels)), float((log_p.argmax(dim=1) == labels).double().mean())
-
-
-def cmi_by_class(log_probs: Tensor, labels: Tensor) -> Tensor:
-    """Return the conditional mutual information of each class in nats: I(X; Ŷ | Y = y).
-
-    I(X; Ŷ | Y = y) = mean over the images x of class y of KL(p(·|x) ‖ Q_y), with the centroid
-    Q_y = mean of p(·|x) over them. `cmi` is their mean weighted by the number of images of each class.
-
-    Args:
-        log_probs: `(n, classes)` log-probabilities.
-        labels: `(n,)` integers.
-
-    Returns:
-        `(classes,)` float64; NaN for a class without an image.
-
-    Source: Yang et al. 2023; Ye et al. 2024 (MCMI).
-    """
-    log_p, labels = _normalised(log_probs), labels.detach().cpu().long()
-    _check(log_p, labels)
-    p = log_p.exp()
-    information = _class_information(p, torch.special.entr(p).sum(dim=1), labels)
-    return information / torch.bincount(labels, minlength=p.shape[1])
-
-
 def fidelity(student_log_probs: Tensor, teacher_log_probs: Tensor) -> dict[str, float]:
     """Measure how faithfully a student follows its teacher, whatever the labels say.
 
@@ -119,18 +85,10 @@ def fidelity(student_log_probs: Tensor, teacher_log_probs: Tensor) -> dict[str, 
 
     Args:
         student_log_probs: `(n, classes)`.
-        teacher_log_probs: `(n, classes)`.
-
-    Raises:
-        InputError: the shapes differ.
+        teacher_log_probs: `(n, classes)`, of the same images.
 
     Source: Stanton et al. 2021.
     """
-    if student_log_probs.shape != teacher_log_probs.shape:
-        raise InputError(
-            f"student_log_probs has shape {tuple(student_log_probs.shape)} and teacher_log_probs "
-            f"{tuple(teacher_log_probs.shape)}; they must be equal."
-        )
     student, teacher = _normalised(student_log_probs), _normalised(teacher_log_probs)
     same = student.argmax(dim=1) == teacher.argmax(dim=1)
     return {
@@ -152,8 +110,7 @@ def omission(log_probs: Tensor, labels: Tensor, omitted: Sequence[int]) -> dict[
 
     Source: Ye et al. 2024, zero-shot distillation.
     """
-    log_p, labels = _normalised(log_probs), labels.detach().cpu().long()
-    _check(log_p, labels)
+    log_p, labels = _checked(log_probs, labels)
     right = log_p.argmax(dim=1) == labels
     out = torch.isin(labels, torch.tensor(list(omitted), dtype=torch.long))
     sides = {"omitted_accuracy": right[out], "kept_accuracy": right[~out]}
@@ -167,8 +124,7 @@ def confusion(log_probs: Tensor, labels: Tensor) -> Tensor:
         log_probs: `(n, classes)` log-probabilities.
         labels: `(n,)` integers.
     """
-    log_p, labels = _normalised(log_probs), labels.detach().cpu().long()
-    _check(log_p, labels)
+    log_p, labels = _checked(log_probs, labels)
     classes = log_p.shape[1]
     return torch.bincount(labels * classes + log_p.argmax(dim=1), minlength=classes**2).reshape(classes, classes)
 
@@ -192,16 +148,17 @@ def _normalised(log_probs: Tensor) -> Tensor:
     return torch.log_softmax(log_probs.detach().cpu().double(), dim=1)
 
 
-def _check(log_p: Tensor, labels: Tensor) -> None:
-    """Raise where the labels do not fit or a probability is no number."""
+def _checked(log_probs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return `_normalised` log-probabilities with their labels; raise where these do not fit or one is no number."""
+    log_p, labels = _normalised(log_probs), labels.detach().cpu().long()
     if labels.shape != log_p.shape[:1]:
         raise InputError(f"labels has shape {tuple(labels.shape)}; it must be ({len(log_p)},).")
-    if int(labels.min()) < 0 or int(labels.max()) >= log_p.shape[1]:
-        raise InputError(
-            f"labels lie in {int(labels.min())} … {int(labels.max())}; allowed are 0 … {log_p.shape[1] - 1}."
-        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= log_p.shape[1]:
+        raise InputError(f"labels lie in {low} … {high}; allowed are 0 … {log_p.shape[1] - 1}.")
     if bool(log_p.isnan().any()):
         raise InputError("log_probs holds NaN; every row must be a distribution over the classes.")
+    return log_p, labels
 
 
 def _kl(p: Tensor, log_q: Tensor) -> Tensor:
@@ -211,13 +168,12 @@ def _kl(p: Tensor, log_q: Tensor) -> Tensor:
     return divergence
 
 
-def _class_information(p: Tensor, entropies: Tensor, labels: Tensor) -> Tensor:
-    """Return Σ over the images of each class of KL(p(·|x) ‖ Q_y): `(classes,)`, 0 for an empty class.
+def _cmi(p: Tensor, entropies: Tensor, labels: Tensor) -> float:
+    """Return I(X; Ŷ | Y): the mean over the images of KL(p(·|x) ‖ Q_y), Q_y the mean of p(·|x) over the class's images.
 
     Within a class, the mean KL to the mean is the entropy of the mean minus the mean of the entropies.
     """
     counts = torch.bincount(labels, minlength=p.shape[1])
     sums = torch.zeros(p.shape[1], p.shape[1], dtype=p.dtype).index_add_(0, labels, p)
-    centroids = sums / counts.clamp(min=1)[:, None]
-    spread: Tensor = counts * torch.special.entr(centroids).sum(dim=1)
-    return spread - torch.zeros_like(spread).index_add_(0, labels, entropies)
+    spread = counts * torch.special.entr(sums / counts.clamp(min=1)[:, None]).sum(dim=1)
+    return float((spread - torch.zeros_like(spread).index_add_(0, labels, entropies)).sum() / len(p))

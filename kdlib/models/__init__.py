@@ -17,18 +17,16 @@ __all__ = ["FILES", "NAMES", "build", "has_batch_norm"]
 
 FILES: dict[str, tuple[str, ...]] = {
     "tiny": ("cnn4", "cnn8", "cnn16", "cnn32"),
-    "resnet_cifar": (
+    "residual": (
         "resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet8x4", "resnet32x4",
+        "wrn_16_1", "wrn_16_2", "wrn_40_1", "wrn_40_2",
     ),
-    "wide_resnet": ("wrn_16_1", "wrn_16_2", "wrn_40_1", "wrn_40_2"),
     "vgg": (
         "vgg8", "vgg8_bn", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
         "vgg_c8", "vgg_c13",
     ),
-    "torchvision_nets": ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    "mobile": ("mobilenetv2",),
-    "shuffle_v1": ("shufflenetv1",),
-    "shuffle_v2": ("shufflenetv2",),
+    "torchvision_nets": ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "mobilenetv2"),
+    "shuffle": ("shufflenetv1", "shufflenetv2"),
 }  # fmt: skip
 """Names by the file that makes them, in its `ARCHITECTURES`."""
 
@@ -61,8 +59,7 @@ def build(name: str, classes: int, channels: int, image_size: int = 32) -> Netwo
             f"image_size {image_size} is too small for architecture {name}: it must be at least "
             f"{architecture.smallest} pixels."
         )
-    stages = architecture.stages(channels, image_size)
-    network = Network(name, stages, architecture.width, classes, channels)
+    network = Network(name, architecture.stages(channels, image_size), architecture.width, classes, channels)
     initialise(network)
     return network
 

@@ -45,6 +45,9 @@ class Network(nn.Module):
         self.classes = classes
         self.channels = channels
         self.blocks = nn.ModuleList(stages)
+        for layer in self.blocks.modules():
+            if isinstance(layer, nn.ReLU | nn.ReLU6):
+                layer.inplace = False  # so that what a hook or `stages` holds stays as it was
         self.head = nn.Linear(width, classes)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("std", torch.ones(channels))
@@ -54,20 +57,16 @@ class Network(nn.Module):
 
         Raises: InputError for another number of values than `channels`, or a value that cannot be used.
         """
-        values = {"mean": torch.as_tensor(mean), "std": torch.as_tensor(std)}
-        for key, value in values.items():
-            if value.shape != (self.channels,):
-                raise InputError(
-                    f"{key} of shape {tuple(value.shape)} does not fit {self.name}: it must hold one "
-                    f"value for each of the {self.channels} channels."
-                )
-        if not (torch.isfinite(values["mean"]).all() and torch.isfinite(values["std"]).all()):
-            raise InputError(f"mean {mean} and std {std} must be finite numbers.")
-        if not (values["std"] > 0).all():
-            raise InputError(f"std {std} must be greater than zero in every channel.")
-        with torch.no_grad():
-            self.mean.copy_(values["mean"])
-            self.std.copy_(values["std"])
+        mean, std = torch.as_tensor(mean), torch.as_tensor(std)
+        if not mean.shape == std.shape == (self.channels,):
+            raise InputError(
+                f"mean and std of shapes {tuple(mean.shape)} and {tuple(std.shape)} do not fit {self.name}: each must "
+                f"hold one value for each of the {self.channels} channels."
+            )
+        if not (mean.isfinite() & std.isfinite() & (std > 0)).all():
+            raise InputError(f"mean {mean} and std {std} must be finite, and std greater than zero in every channel.")
+        self.mean.copy_(mean)
+        self.std.copy_(std)
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return (x − mean) / std of images `(n, channels, height, width)`."""
@@ -111,13 +110,6 @@ def initialise(module: nn.Module) -> None:
         elif isinstance(layer, nn.BatchNorm2d):
             nn.init.ones_(layer.weight)
             nn.init.zeros_(layer.bias)
-
-
-def out_of_place(module: nn.Module) -> None:
-    """Make every activation write a new tensor, so that what a hook or `stages` holds stays as it was."""
-    for layer in module.modules():
-        if isinstance(layer, nn.ReLU | nn.ReLU6):
-            layer.inplace = False
 
 
 def conv_norm_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

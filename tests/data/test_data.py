@@ -17,7 +17,7 @@ from kdlib import data
 from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.data import cache, subsets
-from kdlib.data.cifar import answers, humans
+from kdlib.data.cifar import CIFAR100, answers
 from kdlib.data.cifar import images as cifar
 from kdlib.data.classes import resolve_classes
 from kdlib.data.dataset import Split
@@ -305,7 +305,7 @@ def test_cifar_has_its_images_once(data_root: Path, name: str, classes: int) -> 
         counts = split.labels.bincount(minlength=classes)
         assert counts.tolist() == [len(split) // classes] * classes
     assert len(dataset.classes) == classes
-    assert dataset.fingerprint == data.fingerprint(name) == cifar.CIFAR[name].fingerprint
+    assert dataset.fingerprint == data.fingerprint(name) == data.family_of(name).published
     pixels = torch.cat([dataset.train.pixels, dataset.val.pixels]).double() / 255
     assert np.allclose(pixels.mean((0, 2, 3)), dataset.mean, atol=1e-7)
     assert np.allclose(pixels.std((0, 2, 3), correction=0), dataset.std, atol=1e-6)
@@ -325,10 +325,10 @@ def test_another_source_with_another_order_gives_the_same_fingerprint(data_root:
     images = torch.cat([dataset.train.pixels, dataset.val.pixels])[order].permute(0, 2, 3, 1).contiguous().numpy()
     labels = torch.cat([dataset.train.labels, dataset.val.labels])[order].numpy()
     test = dataset.test.pixels.flip(0).permute(0, 2, 3, 1).contiguous().numpy()
-    meta = cifar.write("cifar100", tmp_path, images, labels, test, dataset.test.labels.flip(0).numpy())
+    meta = cifar.write(CIFAR100, tmp_path, (images, labels), (test, dataset.test.labels.flip(0).numpy()))
     assert meta.fingerprint == dataset.fingerprint
     with pytest.raises(InputError, match="not the published ones"):
-        cifar.write("cifar100", tmp_path, images[:5_000], labels[:5_000], test[:10], labels[:10])
+        cifar.write(CIFAR100, tmp_path, (images[:5_000], labels[:5_000]), (test[:10], labels[:10]))
 
 
 def test_a_cached_cifar_loads_in_under_a_second(data_root: Path) -> None:
@@ -341,12 +341,13 @@ def test_a_cached_cifar_loads_in_under_a_second(data_root: Path) -> None:
 def test_people_agree_with_the_labels_of_their_rows(data_root: Path) -> None:
     if not answers.available(data_root):
         pytest.skip(f"no CIFAR-10H in the data root {data_root}")
-    test = data.load("cifar10", data_root).test
+    dataset = data.load("cifar10", data_root)
+    test = dataset.test
     assert test.bcp is not None
     assert torch.allclose(test.bcp.sum(1), torch.ones(10_000), atol=1e-6)
     assert (test.bcp.argmax(1) == test.labels).double().mean() > 0.99
     with pytest.raises(InputError, match="rows of CIFAR-10H"):
-        humans.check_rows(test.bcp.roll(1, 0), test.labels)
+        cifar.answered(dataset, test.bcp.roll(1, 0).numpy())
 
 
 def test_cifar10h_is_the_test_images_with_peoples_answers(data_root: Path) -> None:
@@ -376,8 +377,8 @@ def test_counts_and_probs_of_people_are_the_same(data_root: Path, tmp_path: Path
         root = tmp_path / name
         (root / "cifar10h").mkdir(parents=True)
         shutil.copy(place / name, root / "cifar10h")
-        found.append(humans.human_probs(root))
-    assert torch.allclose(*found, atol=1e-7)
+        found.append(answers.shares(root))
+    assert np.allclose(*found, atol=1e-7)
 
 
 def test_no_images_and_no_network_is_one_sentence(

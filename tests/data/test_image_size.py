@@ -12,6 +12,7 @@ import torch
 from kdlib import data, models
 from kdlib.base.errors import InputError
 from kdlib.data import cache
+from kdlib.data.cifar import CIFAR100
 from kdlib.data.cifar import images as cifar
 from kdlib.report import cam_pages
 from kdlib.runs import execute
@@ -28,14 +29,12 @@ def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
     monkeypatch.setenv("KDLIB_DATASETS", str(tmp_path / "datasets"))
     execute._loaded.cache_clear()
     pixels = np.random.default_rng(0).integers(0, 256, (sum(COUNTS), 3, 32, 32), dtype=np.uint8)
-    spec = cifar.CIFAR["cifar100"]
 
     def build(folder: Path) -> cache.Meta:
-        (folder / cache.PIXELS).write_bytes(pixels.tobytes())
-        cache.write_labels(folder, np.arange(len(pixels)) % 100)
-        return cache.Meta(spec.fingerprint, spec.classes, cifar.SHAPE, COUNTS, spec.mean, spec.std)
+        cache.write(folder, [pixels], np.arange(len(pixels)) % 100, COUNTS[0])
+        return cache.Meta(CIFAR100.published, CIFAR100.labels, cifar.SHAPE, COUNTS, CIFAR100.mean, CIFAR100.std)
 
-    cache.load("cifar100", spec.fingerprint, pixels.nbytes, build)
+    cache.load("cifar100", CIFAR100.published, pixels.nbytes, build)
     return pixels
 
 

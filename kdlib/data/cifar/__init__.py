@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from kdlib.data.family import PAD, Family
 
@@ -31,56 +29,20 @@ tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm
 """
 
 
-@dataclass(frozen=True)
-class Cifar:
-    """Say what distinguishes one of the two: its classes, its column of labels, its statistics, its fingerprint."""
-
-    classes: tuple[str, ...]
-    column: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    fingerprint: str
-    test_order_kept: bool
-    """CIFAR-10H has one row for every test image, in the order of the original test batch."""
-
-
-CIFAR = {
-    "cifar10": Cifar(
-        classes=tuple(CLASSES_10.split()),
-        column="label",
-        mean=(0.49139968, 0.48215841, 0.44653091),
-        std=(0.24703223, 0.24348513, 0.26158784),
-        fingerprint="8f7bb0b80a7cf7f6",
-        test_order_kept=True,
-    ),
-    "cifar100": Cifar(
-        classes=tuple(CLASSES_100.split()),
-        column="fine_label",
-        mean=(0.50707516, 0.48654887, 0.44091784),
-        std=(0.26733429, 0.25643846, 0.27615047),
-        fingerprint="2f5f1f2b96003d37",
-        test_order_kept=False,
-    ),
-}
-
-
-def fingerprint(name: str, side: int = 32) -> str:
-    """Return the fingerprint of `cifar10` or `cifar100` at a size: a reduced one follows from that of the full size."""
-    full = CIFAR[name].fingerprint
-    return full if side == SIDES[0] else hashlib.sha256(f"{full}/area/{side}".encode()).hexdigest()[:16]
-
-
 class Photographs(Family):
-    """One of the two published datasets."""
+    """What the published datasets share."""
 
     sides = SIDES
-
-    def __init__(self, name: str, architectures: Mapping[str, str]) -> None:
-        self.name, self.spellings, self.architectures = name, (name,), architectures  # type: ignore[misc]
-
-    def side(self, image_size: int | None) -> int | None:
-        """Return the size of reduced images; that of the published ones is none."""
-        return None if image_size == SIDES[0] else image_size
+    labels: ClassVar[tuple[str, ...]]
+    """The names of the classes."""
+    column: ClassVar[str]
+    """Where a table has their numbers."""
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+    published: ClassVar[str]
+    """The fingerprint at the full size."""
+    test_order_kept: ClassVar[bool] = False
+    """Whether the test images stay in the order of the original test batch, which people's answers have."""
 
     def in_run_names(self, name: str, image_size: int | None) -> str:
         """Return the name, with the size of reduced images."""
@@ -92,51 +54,81 @@ class Photographs(Family):
 
     def classes(self, name: str) -> tuple[str, ...]:
         """Return the names of the classes."""
-        return CIFAR[name].classes
+        return self.labels
+
+    def full_fingerprint(self, root: Path) -> str:
+        """Return the fingerprint at the full size."""
+        return self.published
 
     def fingerprint(self, name: str, root: Path, image_size: int | None) -> str:
         """Return the published images' fingerprint, or one that follows from it and the size."""
-        return fingerprint(name, image_size or SIDES[0])
+        full = self.full_fingerprint(root)
+        if self.side(image_size) is None:
+            return full
+        return hashlib.sha256(f"{full}/area/{image_size}".encode()).hexdigest()[:16]
 
     def load(self, name: str, root: Path, image_size: int | None) -> Dataset:
         """Load the images, from the data root or a download."""
         from kdlib.data.cifar import images
 
-        return images.load(name, root, image_size or SIDES[0])
+        return images.load(self, root, image_size or SIDES[0])
 
 
-class WithAnswers(Photographs):
+class Cifar10(Photographs):
     """CIFAR-10, whose test images have people's answers where the data root has them."""
 
+    name = "cifar10"
+    spellings = ("cifar10",)
+    architectures = {"teacher": "resnet56", "student": "resnet20"}
+    labels = tuple(CLASSES_10.split())
+    column = "label"
+    mean = (0.49139968, 0.48215841, 0.44653091)
+    std = (0.24703223, 0.24348513, 0.26158784)
+    published = "8f7bb0b80a7cf7f6"
+    test_order_kept = True
+
     def load(self, name: str, root: Path, image_size: int | None) -> Dataset:
-        """Load the images, and the answers to the test images."""
-        from kdlib.data.cifar import humans
+        """Load the images, and the answers to the test images; the fingerprint is that of the images."""
+        from kdlib.data.cifar import answers, images
 
-        return humans.with_humans(super().load(name, root, image_size), root)
+        dataset = super().load(name, root, image_size)
+        return images.answered(dataset, answers.shares(root)) if answers.available(root) else dataset
 
 
-class Answered(Photographs):
+class Cifar100(Photographs):
+    """CIFAR-100 with its fine labels."""
+
+    name = "cifar100"
+    spellings = ("cifar100",)
+    architectures = {"teacher": "wrn_40_2", "student": "wrn_40_1"}
+    labels = tuple(CLASSES_100.split())
+    column = "fine_label"
+    mean = (0.50707516, 0.48654887, 0.44091784)
+    std = (0.26733429, 0.25643846, 0.27615047)
+    published = "2f5f1f2b96003d37"
+
+
+class Cifar10H(Cifar10):
     """CIFAR-10H: CIFAR-10's test images alone, divided anew, with people's answers to all of them."""
 
+    name = "cifar10h"
+    spellings = ("cifar10h",)
+    architectures = {"teacher": "resnet20", "student": "resnet8"}
     teaches = True
 
-    def classes(self, name: str) -> tuple[str, ...]:
-        """Return those of the images that people saw."""
-        return CIFAR[CIFAR10.name].classes
-
-    def fingerprint(self, name: str, root: Path, image_size: int | None) -> str:
+    def full_fingerprint(self, root: Path) -> str:
         """Return the fingerprint of images and answers."""
         from kdlib.data.cifar import answers
 
-        return answers.fingerprint(root, image_size or SIDES[0])
+        return answers.fingerprint(root)
 
     def load(self, name: str, root: Path, image_size: int | None) -> Dataset:
         """Load the images and the answers."""
-        from kdlib.data.cifar import humans
+        from kdlib.data.cifar import answers, images
 
-        return humans.load(root, image_size or SIDES[0])
+        people = answers.shares(root)  # without them there is no use for the images
+        photographs = images.answered(images.load(CIFAR10, root, image_size or SIDES[0]), people)
+        return images.divided(photographs, name, self.fingerprint(name, root, image_size))
 
 
-CIFAR10 = WithAnswers("cifar10", {"teacher": "resnet56", "student": "resnet20"})
-CIFAR100 = Photographs("cifar100", {"teacher": "wrn_40_2", "student": "wrn_40_1"})
-CIFAR10H = Answered("cifar10h", {"teacher": "resnet20", "student": "resnet8"})
+CIFAR10, CIFAR100, CIFAR10H = Cifar10(), Cifar100(), Cifar10H()

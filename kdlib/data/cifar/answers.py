@@ -1,4 +1,8 @@
-"""The answers of people to CIFAR-10's test images, as published, and what identifies them. (No torch.)"""
+"""The answers of people to CIFAR-10's test images, as published, and what identifies them. (No torch.)
+
+Source: Peterson, Battleday, Griffiths and Russakovsky, "Human uncertainty makes classification more robust", 2019
+(CC BY-NC-SA 4.0).
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kdlib.base.errors import InputError
-from kdlib.data import cifar
+from kdlib.data.cifar import CIFAR10, CIFAR10H
 from kdlib.data.options import SPLIT_SEED
 
 COUNTS_FILE, PROBS_FILE = "cifar10h-counts.npy", "cifar10h-probs.npy"
@@ -17,9 +21,13 @@ PUBLISHED = "abb80bd942cd7ac4"
 """The fingerprint with the published counts: where there is no file, runs and records are known by it."""
 
 
+def _files(root: Path) -> list[Path]:
+    return [file for name in (COUNTS_FILE, PROBS_FILE) if (file := root / "cifar10h" / name).is_file()]
+
+
 def available(root: Path) -> bool:
     """Say whether the data root has the people's answers."""
-    return any((root / "cifar10h" / name).is_file() for name in (COUNTS_FILE, PROBS_FILE))
+    return bool(_files(root))
 
 
 def shares(root: Path) -> np.ndarray:
@@ -27,12 +35,13 @@ def shares(root: Path) -> np.ndarray:
 
     Raises: InputError when the files are absent or are not what they should be.
     """
-    if not available(root):
+    files = _files(root)
+    if not files:
         raise InputError(
             f"dataset cifar10h needs {COUNTS_FILE} or {PROBS_FILE} in {root / 'cifar10h'}, where neither is: "
             "they come with the publication of CIFAR-10H."
         )
-    file = next(f for f in (root / "cifar10h" / name for name in (COUNTS_FILE, PROBS_FILE)) if f.is_file())
+    file = files[0]
     try:
         answers = np.load(file, allow_pickle=False).astype(np.float64)
     except (OSError, ValueError) as error:
@@ -43,11 +52,10 @@ def shares(root: Path) -> np.ndarray:
     return found
 
 
-def fingerprint(root: Path, side: int = 32) -> str:
-    """Return the fingerprint of `cifar10h`: that of the images, the split and the people's answers, and of the size."""
-    full = PUBLISHED
-    if available(root):
-        digest = hashlib.sha256(f"cifar10h/{cifar.fingerprint('cifar10')}/{SPLIT_SEED}".encode())
-        digest.update(shares(root).astype("<f4").tobytes())
-        full = digest.hexdigest()[:16]
-    return full if side == cifar.SIDES[0] else hashlib.sha256(f"{full}/area/{side}".encode()).hexdigest()[:16]
+def fingerprint(root: Path) -> str:
+    """Return the fingerprint of `cifar10h` at the full size: that of the images, the split and the people's answers."""
+    if not available(root):
+        return PUBLISHED
+    digest = hashlib.sha256(f"{CIFAR10H.name}/{CIFAR10.published}/{SPLIT_SEED}".encode())
+    digest.update(shares(root).astype("<f4").tobytes())
+    return digest.hexdigest()[:16]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,10 +20,92 @@ import torch
 from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.data import cache
-from kdlib.data.cifar import BYTES, CIFAR, SHAPE, SIDES, fingerprint
-from kdlib.data.dataset import Dataset
-from kdlib.data.options import SPLIT_SEED
+from kdlib.data.cifar import BYTES, SHAPE, SIDES, Photographs
+from kdlib.data.dataset import Dataset, Split
+from kdlib.data.options import SPLIT_SEED, BCPSource
 from kdlib.data.subsets import partition
+
+Labelled = tuple[np.ndarray, np.ndarray]
+"""Images, uint8 `(n, 32, 32, 3)`, and their labels `(n,)`."""
+
+PIECE = 5_000
+"""Images that are held in memory at once."""
+
+
+def load(of: Photographs, root: Path, side: int = SIDES[0]) -> Dataset:
+    """Load one of the two published datasets, built once from the data root or a download.
+
+    At fewer than 32 pixels a side each is the mean of a block of the full size; mean and sd are those of the reduced
+    training images.
+
+    Raises: InputError when the images are in neither, or are not the published ones.
+    """
+    mark = of.fingerprint(of.name, root, side)
+
+    def build(folder: Path) -> cache.Meta:
+        return write(of, folder, *read(of, root)) if side == SIDES[0] else _reduce(load(of, root), folder, side, mark)
+
+    return cache.load(of.name, mark, BYTES // (SIDES[0] // side) ** 2, build)
+
+
+def answered(dataset: Dataset, shares: np.ndarray) -> Dataset:
+    """Return `cifar10` with people's answers `(10000, 10)` as BCPs of its test images.
+
+    Raises: InputError when people's majority differs from the label on more than 5 % of the rows: as published it does
+    on fewer than one image in a hundred, in any other order on nine of ten.
+    """
+    wrong = float((shares.argmax(1) != dataset.test.labels.numpy()).mean())
+    if wrong > 0.05:
+        raise InputError(
+            f"the rows of CIFAR-10H are not the test images' rows: people's majority differs from the label on "
+            f"{wrong:.0%} of them, where at most 5 % is allowed."
+        )
+    return replace(dataset, test=replace(dataset.test, bcp=torch.from_numpy(shares)), bcp_source=BCPSource.HUMAN)
+
+
+def divided(dataset: Dataset, name: str, fingerprint: str) -> Dataset:
+    """Return the test images alone as a dataset: 7,000 to train, 1,000 to validate and 2,000 to test on."""
+    pixels, labels, bcp = dataset.test.pixels, dataset.test.labels, dataset.test.bcp
+    assert bcp is not None
+    val, test, train = (Split(pixels[rows], labels[rows], bcp[rows]) for rows in partition(labels, (0.1, 0.2)))
+    return replace(dataset, name=name, train=train, val=val, test=test, fingerprint=fingerprint)
+
+
+def write(of: Photographs, folder: Path, train: Labelled, test: Labelled) -> cache.Meta:
+    """Order and divide the published images and write them as a cache.
+
+    Raises: InputError if the content is not the published one.
+    """
+    order, test_order = by_content(*train), np.arange(len(test[1])) if of.test_order_kept else by_content(*test)
+    val_rows, train_rows = partition(torch.from_numpy(train[1][order]), (0.1,))
+    counts = (len(train_rows), len(val_rows), len(test_order))
+    rows = order[torch.cat([train_rows, val_rows]).numpy()]
+    labels = np.concatenate([train[1][rows], test[1][test_order]]).astype("<i8")
+    head = {"classes": of.labels, "counts": counts, "shape": SHAPE, "split_seed": SPLIT_SEED}
+    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+
+    def pieces() -> Iterator[np.ndarray]:
+        for images, chosen in ((train[0], rows), (test[0], test_order)):
+            for start in range(0, len(chosen), PIECE):
+                piece = np.ascontiguousarray(images[chosen[start : start + PIECE]].transpose(0, 3, 1, 2))
+                digest.update(piece.data)
+                yield piece
+
+    cache.write(folder, pieces(), labels, counts[0])
+    digest.update(labels.data)
+    found = digest.hexdigest()[:16]
+    if found != of.published:
+        raise InputError(
+            f"the images and labels of {of.name} are not the published ones (their fingerprint is {found}, not "
+            f"{of.published}): take another copy."
+        )
+    return cache.Meta(found, of.labels, SHAPE, counts, of.mean, of.std)
+
+
+def by_content(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the order of images by SHA-256 of their pixels (uint8, row by row, RGB), then label."""
+    keys = [(hashlib.sha256(image).digest(), int(label)) for image, label in zip(images, labels, strict=True)]
+    return np.array(sorted(range(len(keys)), key=keys.__getitem__))
 
 
 def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -35,97 +117,28 @@ def reduced(pixels: np.ndarray, side: int) -> np.ndarray:
     return means.astype(np.uint8)
 
 
-def _reduce(folder: Path, name: str, root: Path, side: int) -> cache.Meta:
+def _reduce(full: Dataset, folder: Path, side: int, fingerprint: str) -> cache.Meta:
     """Write the cache of a reduced size: the rows and splits of the full size."""
-    full = load(name, root)
-    total, squares = np.zeros(3, np.int64), np.zeros(3, np.int64)  # whole numbers: the same on every machine
     splits = (full.train, full.val, full.test)
-    with (folder / cache.PIXELS).open("wb") as file:
-        for split in splits:
-            for rows in torch.split(torch.arange(len(split)), 5_000):
-                small = reduced(split.pixels[rows].numpy(), side)
-                file.write(small.tobytes())
-                if split is full.train:
-                    total += small.sum((0, 2, 3), dtype=np.int64)
-                    squares += np.square(small, dtype=np.int64).sum((0, 2, 3))
-    cache.write_labels(folder, torch.cat([split.labels for split in splits]).numpy().astype("<i8"))
-    pixels = len(full.train) * side * side
-    mean, square = total / pixels / 255, squares / pixels / 255**2
-    means, stds = (tuple(round(float(v), 6) for v in values) for values in (mean, np.sqrt(square - mean**2)))
+    pieces = (reduced(piece.numpy(), side) for split in splits for piece in torch.split(split.pixels, PIECE))
+    labels = torch.cat([split.labels for split in splits]).numpy()
+    mean, std = cache.write(folder, pieces, labels, len(full.train))
     counts = (len(full.train), len(full.val), len(full.test))
-    return cache.Meta(fingerprint(name, side), full.classes, (3, side, side), counts, means, stds)
+    return cache.Meta(fingerprint, full.classes, (3, side, side), counts, mean, std)
 
 
-def load(name: str, root: Path, side: int = 32) -> Dataset:
-    """Load `cifar10` or `cifar100`, built once from the data root or a download.
-
-    At fewer than 32 pixels a side each is the mean of a block of the full size; mean and sd are those of the reduced
-    training images.
-
-    Raises: InputError when the images are in neither, or are not the published ones.
-    """
-    if side != SIDES[0]:
-        needed = BYTES // (SIDES[0] // side) ** 2
-        return cache.load(name, fingerprint(name, side), needed, partial(_reduce, name=name, root=root, side=side))
-
-    def build(folder: Path) -> cache.Meta:
-        images, labels, test_images, test_labels = read(name, root)
-        return write(name, folder, images, labels, test_images, test_labels)
-
-    return cache.load(name, CIFAR[name].fingerprint, BYTES, build)
-
-
-def write(
-    name: str, folder: Path, images: np.ndarray, labels: np.ndarray, test_images: np.ndarray, test_labels: np.ndarray
-) -> cache.Meta:
-    """Order and divide the images, uint8 `(n, 32, 32, 3)`, and write them as a cache.
-
-    Raises: InputError if the content is not the published one.
-    """
-    spec = CIFAR[name]
-    order = by_content(images, labels)
-    val, train = partition(torch.from_numpy(labels[order]), (0.1,))
-    test_order = np.arange(len(test_labels)) if spec.test_order_kept else by_content(test_images, test_labels)
-    rows = order[torch.cat([train, val]).numpy()]
-    counts = (len(train), len(val), len(test_labels))
-    all_labels = np.concatenate([labels[rows], test_labels[test_order]]).astype("<i8")
-    head = {"classes": spec.classes, "counts": counts, "shape": SHAPE, "split_seed": SPLIT_SEED}
-    digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
-    with (folder / cache.PIXELS).open("wb") as file:
-        for part in (images[rows[: counts[0]]], images[rows[counts[0] :]], test_images[test_order]):
-            stored = np.ascontiguousarray(part.transpose(0, 3, 1, 2))
-            digest.update(stored.data)
-            file.write(stored.data)
-    digest.update(all_labels.data)
-    cache.write_labels(folder, all_labels)
-    fingerprint = digest.hexdigest()[:16]
-    if fingerprint != spec.fingerprint:
-        raise InputError(
-            f"the images and labels of {name} are not the published ones (their fingerprint is {fingerprint}, not "
-            f"{spec.fingerprint}): take another copy."
-        )
-    return cache.Meta(fingerprint, spec.classes, SHAPE, counts, spec.mean, spec.std)
-
-
-def by_content(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the order of images by SHA-256 of their pixels (uint8, row by row, RGB), then label."""
-    keys = [(hashlib.sha256(image).digest(), int(label)) for image, label in zip(images, labels, strict=True)]
-    return np.array(sorted(range(len(keys)), key=keys.__getitem__))
-
-
-def read(name: str, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return training images, uint8 `(50000, 32, 32, 3)`, and labels, then test images and labels.
+def read(of: Photographs, root: Path) -> tuple[Labelled, Labelled]:
+    """Return the 50,000 training images and the 10,000 test images, in the order of their source.
 
     Raises: InputError when they are neither in the data root nor to be downloaded.
     """
-    found = {part: sorted((root / name).rglob(f"{part}-*.parquet")) for part in ("train", "test")}
-    if not all(found.values()):
-        return _download(name, root)
-    train, test = (_parquet(files, CIFAR[name].column) for files in found.values())
-    return *train, *test
+    train, test = (sorted((root / of.name).rglob(f"{part}-*.parquet")) for part in ("train", "test"))
+    if train and test:
+        return _parquet(train, of.column), _parquet(test, of.column)
+    return _download(of.name, root)
 
 
-def _parquet(files: list[Path], column: str) -> tuple[np.ndarray, np.ndarray]:
+def _parquet(files: list[Path], column: str) -> Labelled:
     import pyarrow as arrow
     from pyarrow.parquet import read_table
 
@@ -150,17 +163,16 @@ def _decode(encoded: bytes) -> np.ndarray:
     return pixels
 
 
-def _download(name: str, root: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    from torchvision.datasets import CIFAR10, CIFAR100
+def _download(name: str, root: Path) -> tuple[Labelled, Labelled]:
+    from torchvision import datasets
 
-    kind: Any = {"cifar10": CIFAR10, "cifar100": CIFAR100}[name]
     place = paths.datasets() / "downloads"
     cache.require_space(place, 4 * BYTES, f"downloading {name}")
     try:
-        train, test = (kind(place, train=part, download=True) for part in (True, False))
+        train, test = (getattr(datasets, name.upper())(place, train=part, download=True) for part in (True, False))
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"dataset {name} is not in the data root {root} (looked for {name}/train-*.parquet and test-*.parquet) "
             f"and torchvision could not download it to {place} ({error})."
         ) from error
-    return train.data, np.array(train.targets), test.data, np.array(test.targets)
+    return (train.data, np.array(train.targets)), (test.data, np.array(test.targets))

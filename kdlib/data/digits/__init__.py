@@ -50,14 +50,6 @@ def parse(name: str) -> tuple[str, float]:
     return size, noise
 
 
-def canonical(name: str) -> str:
-    """Return the shortest name of the same digits: `digits:medium@0.4` is `digits`."""
-    size, noise = parse(name)
-    if noise != NOISE:
-        return f"digits:{size}@{noise:.10g}"
-    return "digits" if size == "medium" else f"digits:{size}"
-
-
 @functools.cache
 def fingerprint(name: str) -> str:
     """Return the fingerprint of these digits, from what they are drawn from: 16 hexadecimal digits."""
@@ -93,8 +85,11 @@ class Digits(Family):
         return None
 
     def canonical(self, name: str) -> str:
-        """Return the shortest name of the same digits."""
-        return canonical(name)
+        """Return the shortest name of the same digits: `digits:medium@0.4` is `digits`."""
+        size, noise = parse(name)
+        if noise != NOISE:
+            return f"digits:{size}@{noise:.10g}"
+        return "digits" if size == "medium" else f"digits:{size}"
 
     def settings(self, role: str) -> Mapping[str, Any]:
         """Return how teachers and students of digits are trained."""
@@ -112,7 +107,7 @@ class Digits(Family):
         """Draw the digits."""
         from kdlib.data.digits.mixture import load
 
-        return load(name)
+        return load(self.canonical(name))
 
     def class_pixels(self, name: str) -> Tensor:
         """Return which pixels tell a digit from the others, from the mixture itself."""

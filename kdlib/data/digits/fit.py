@@ -1,4 +1,4 @@
-"""Fit the mixture behind `digits`: `python -m kdlib.data.fit_digits <file>` (needs scikit-learn).
+"""Fit the mixture behind `digits`: `python -m kdlib.data.digits.fit <file>` (needs scikit-learn).
 
 A fit's last bits differ between CPUs, so it was made once and the file is kept; making it again elsewhere gives
 the same digits to the eye and another fingerprint.
@@ -20,7 +20,7 @@ REGULARISATION = 1e-2
 
 
 def fit_digits() -> dict[str, Tensor]:
-    """Return the fitted mixture: `weights`, `means`, `factors` and `floor`, float32 (`kdlib.data.digits.Mixture`).
+    """Return the fitted mixture: `weights`, `means`, `factors` and `floor`, float32 (`Mixture` of `mixture.py`).
 
     Each class's 174 to 183 images get three Gaussians by expectation maximisation; each covariance is then cut to
     its ten leading eigenvectors, with the mean of the other eigenvalues in all remaining directions, which is the

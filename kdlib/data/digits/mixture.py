@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +18,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kdlib.data.dataset import Dataset, Split
-from kdlib.data.digits import CLASSES, FITTED, NOISE, SEED, SIDE, SIZES, canonical, fingerprint, parse
+from kdlib.data.digits import CLASSES, FITTED, NOISE, SEED, SIDE, SIZES, fingerprint, parse
 from kdlib.data.options import BCPSource
 
 
-@dataclass(frozen=True, eq=False)
-class Mixture:
+class Mixture(NamedTuple):
     """Hold the fitted mixture in float64.
 
     `weights` `(classes, components)`; `means` `(classes, components, 64)`; `factors` `(classes, components, 64, rank)`,
@@ -45,17 +44,6 @@ def mixture() -> Mixture:
     return Mixture(weights, tensors["means"], tensors["factors"], tensors["floor"])
 
 
-def component_means() -> Tensor:
-    """Return the mean image of every component, float32 `(classes, components, 8, 8)`: what a digit looks like."""
-    return mixture().means.float().reshape(len(CLASSES), -1, SIDE, SIDE)
-
-
-def class_means() -> Tensor:
-    """Return the mean image of every class, float32 `(classes, 8, 8)`."""
-    parts = mixture()
-    return (parts.weights[..., None] * parts.means).sum(1).float().reshape(len(CLASSES), SIDE, SIDE)
-
-
 def log_density(images: Tensor, noise_sd: float = NOISE) -> Tensor:
     """Return log p(x | c) of any images under every class, float64 `(n, classes)`.
 
@@ -64,10 +52,7 @@ def log_density(images: Tensor, noise_sd: float = NOISE) -> Tensor:
     dᵀ C⁻¹ d = (|d|² − |L⁻¹ Wᵀ d|²) / τ, exactly.
     """
     x = images.double().flatten(1)
-    parts = mixture()
-    weights, means, factors, floor = (
-        t.to(x.device).flatten(0, 1) for t in (parts.weights, parts.means, parts.factors, parts.floor)
-    )
+    weights, means, factors, floor = (part.to(x.device).flatten(0, 1) for part in mixture())
     rank, tau = factors.shape[-1], floor + noise_sd**2
     inner = factors.mT @ factors + tau[:, None, None] * torch.eye(rank, dtype=x.dtype, device=x.device)
     lower = torch.linalg.cholesky(inner)
@@ -78,7 +63,7 @@ def log_density(images: Tensor, noise_sd: float = NOISE) -> Tensor:
     distance = (x.square().sum(1, keepdim=True) - 2 * x @ means.T + means.square().sum(1) - explained) / tau
     log_det = (x.shape[1] - rank) * tau.log() + 2 * lower.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     joint: Tensor = weights.log() - 0.5 * (distance + log_det + x.shape[1] * math.log(2 * math.pi))
-    return joint.view(len(x), *parts.weights.shape).logsumexp(-1)
+    return joint.view(len(x), len(CLASSES), -1).logsumexp(-1)
 
 
 def bcp(images: Tensor, noise_sd: float = NOISE) -> Tensor:
@@ -97,9 +82,7 @@ def draw(n: int, noise_sd: float, seed: int, size: str, split: str) -> tuple[Ten
     """
     key = hashlib.sha256(f"{seed}/{size}/{split}".encode()).digest()[:16]
     generator = np.random.Generator(np.random.PCG64(int.from_bytes(key, "big")))
-    weights, means, factors, floor = (
-        t.numpy() for t in (mixture().weights, mixture().means, mixture().factors, mixture().floor)
-    )
+    weights, means, factors, floor = (part.numpy() for part in mixture())
     labels = generator.integers(len(CLASSES), size=n)
     edges = weights.cumsum(1)[labels]
     component = (generator.random((n, 1)) > edges[:, :-1]).sum(1)
@@ -114,7 +97,7 @@ def draw(n: int, noise_sd: float, seed: int, size: str, split: str) -> tuple[Ten
 
 
 def load(name: str) -> Dataset:
-    """Draw the digits of this name and evaluate their exact Bayes class probabilities."""
+    """Draw the digits of this name, the shortest of theirs, and evaluate their exact Bayes class probabilities."""
     size, noise = parse(name)
     train, val, test = (
         Split(images, labels, bcp(images, noise))
@@ -124,9 +107,7 @@ def load(name: str) -> Dataset:
     drawn = train.pixels.double()
     # Rounded, so that the last bits of a sum, which differ between CPUs, do not enter the networks.
     mean, std = (round(float(value), 6) for value in (drawn.mean(), drawn.std(correction=0)))
-    return Dataset(
-        canonical(name), train, val, test, CLASSES, BCPSource.EXACT, fingerprint(name), mean=(mean,), std=(std,)
-    )
+    return Dataset(name, train, val, test, CLASSES, BCPSource.EXACT, fingerprint(name), mean=(mean,), std=(std,))
 
 
 def class_pixels(noise_sd: float = NOISE) -> Tensor:

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,10 +19,10 @@ from typing import TypeVar
 import numpy as np
 
 from kdlib.base import paths, progress
-from kdlib.base.errors import InputError
+from kdlib.base.errors import InputError, NotWritten
+from kdlib.base.files import write_atomically
 from kdlib.data import cache
 from kdlib.data.dataset import Dataset
-from kdlib.data.folder import IMAGE_SIZE
 from kdlib.data.folder.picture import decode, examine
 from kdlib.data.folder.tree import Tree, scan
 from kdlib.data.options import SPLIT_SEED
@@ -30,43 +31,38 @@ CHUNK = 256
 T = TypeVar("T")
 
 
-def load(name: str, image_size: int | None = None) -> Dataset:
-    """Load `folder:<path>` as uint8 images `(n, 3, image_size, image_size)`.
+def load(name: str, size: int) -> Dataset:
+    """Load `folder:<path>` as uint8 images `(n, 3, size, size)`.
 
-    Pixels are those a viewer shows (`kdlib.data.picture`): the shorter side is resized to `image_size` (default 32),
-    then the centre is cut out; colours become RGB.
+    Pixels are those a viewer shows (`kdlib.data.folder.picture`): the shorter side is resized to `size`, then the
+    centre is cut out; colours become RGB.
 
-    Raises: InputError for a folder that `kdlib.data.tree.scan` refuses, an image that is corrupt or too large, a class
-    too small to divide, or a disk that cannot hold the cache.
+    Raises: InputError for a folder that `kdlib.data.folder.tree.scan` refuses, an image that is corrupt or too large, a
+    class too small to divide, or a disk that cannot hold the cache.
     """
-    size = _checked_size(image_size)
     tree = scan(name)
-    mark = _fingerprint(tree, size)
-    n = sum(len(files) for files in tree.files.values())
-    return cache.load(name, mark, n * (3 * size * size + 8), partial(_build, tree=tree, size=size, fingerprint=mark))
+    mark = fingerprint(tree, size)
+
+    def build(folder: Path) -> cache.Meta:
+        """Decode every image into a cache, a chunk at a time, so that the whole may exceed the memory."""
+        files, numbers = zip(*(entry for part in tree.files.values() for entry in part), strict=True)
+        chunks = _each(partial(decode, size=size), files, "decoding images")
+        train, val, test = (len(part) for part in tree.files.values())
+        mean, std = cache.write(folder, map(np.stack, chunks), np.array(numbers), train)
+        return cache.Meta(mark, tree.classes, (3, size, size), (train, val, test), mean, std)
+
+    n = sum(len(part) for part in tree.files.values())
+    return cache.load(name, mark, n * (3 * size * size + 8), build)
 
 
-def fingerprint(name: str, image_size: int | None = None) -> str:
-    """Return the fingerprint of a folder's content at this size, from every file's path and bytes.
+def fingerprint(tree: Tree, size: int) -> str:
+    """Return the fingerprint of a folder's content at a size, from every file's path and bytes.
 
-    Raises: InputError as `load`: every image is decoded once.
-    """
-    return _fingerprint(scan(name), _checked_size(image_size))
+    Reading and decoding every file takes minutes for a large tree: the result is remembered under the files' paths,
+    sizes, numbers and times of change, so that they are read again only after something changed. A copy that keeps size
+    and time of writing still has another number or time of change.
 
-
-def _checked_size(image_size: int | None) -> int:
-    size = IMAGE_SIZE if image_size is None else image_size
-    if not 8 <= size <= 1024:
-        raise InputError(f"image_size is {size}, but it must be from 8 to 1024 pixels.")
-    return size
-
-
-def _fingerprint(tree: Tree, size: int) -> str:
-    """Return the fingerprint of a tree at a size.
-
-    Reading every file takes minutes for a large tree: the result is remembered under the files' paths, sizes, numbers
-    and times of change, so that they are read again only after something changed. A copy that keeps size and time of
-    writing still has another number or time of change.
+    Raises: InputError as `load`.
     """
     everything = [(part, path) for part, files in tree.files.items() for path, _ in files]
     spec = {"crop": 1, "size": size, "classes": tree.classes, "split_seed": SPLIT_SEED}
@@ -82,21 +78,16 @@ def _fingerprint(tree: Tree, size: int) -> str:
     memo = paths.datasets() / "folder-fingerprints" / state.hexdigest()
     if memo.is_file() and len(known := memo.read_text()) == 16:
         return known
-    files = [path for _, path in everything]
-    examined = (one for chunk in _each(partial(examine, size=size), files, "reading images") for one in chunk)
+    chunks = _each(partial(examine, size=size), [path for _, path in everything], "reading images")
+    examined = (one for chunk in chunks for one in chunk)
     for (part, path), (digest, differs) in zip(everything, examined, strict=True):
         # Only the images that former versions showed otherwise are marked: folders without any keep their fingerprint.
         shown = "\0as a viewer shows it" if differs else ""
         relative = os.fsencode(path.relative_to(tree.root).as_posix())
         content.update(f"{part}\0".encode() + relative + f"\0{digest}{shown}\n".encode())
     found = content.hexdigest()[:16]
-    try:
-        memo.parent.mkdir(parents=True, exist_ok=True)
-        scratch = memo.with_suffix(f".{os.getpid()}")
-        scratch.write_text(found)
-        scratch.replace(memo)
-    except OSError as error:
-        raise InputError(f"the folder of datasets {paths.datasets()} cannot be written: {error}.") from error
+    with suppress(NotWritten):  # to remember is not needed; who cannot write a cache is told so when it is built
+        write_atomically(memo, found.encode())
     return found
 
 
@@ -110,25 +101,3 @@ def _each(work: Callable[[Path], T], files: Sequence[Path], label: str) -> Itera
             done = list(pool.map(work, files[start : start + CHUNK]))
             yield done
             bar.update(len(done))
-
-
-def _build(folder: Path, tree: Tree, size: int, fingerprint: str) -> cache.Meta:
-    """Decode every image into a cache, a chunk at a time, so that the whole may exceed the memory."""
-    order = [entry for part in ("train", "val", "test") for entry in tree.files[part]]
-    counts = (len(tree.files["train"]), len(tree.files["val"]), len(tree.files["test"]))
-    total, squares, start = np.zeros(3), np.zeros(3), 0
-    with (folder / cache.PIXELS).open("wb") as file:
-        for chunk in _each(partial(decode, size=size), [path for path, _ in order], "decoding images"):
-            images = np.stack(chunk)
-            file.write(images.tobytes())
-            used = images[: max(0, counts[0] - start)].astype(np.float64) / 255  # training images alone
-            total += used.sum((0, 2, 3))
-            squares += np.square(used).sum((0, 2, 3))
-            start += len(chunk)
-    cache.write_labels(folder, np.array([number for _, number in order]))
-    mean = total / (counts[0] * size * size)
-    std = np.sqrt(
-        np.maximum(squares / (counts[0] * size * size) - mean**2, 1e-10)
-    )  # one flat colour is no division by 0
-    means, stds = (tuple(round(float(value), 6) for value in values) for values in (mean, std))
-    return cache.Meta(fingerprint, tree.classes, (3, size, size), counts, means, stds)

@@ -1,6 +1,8 @@
-"""ShuffleNet (version 1) with three groups: pointwise group convolutions and channel shuffles."""
+"""ShuffleNet, version 1 with three groups and version 2 of size 1: channel shuffles between cheap convolutions."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,6 @@ from kdlib.models.network import LARGEST_CIFAR_IMAGE, Architecture, conv_norm_re
 
 GROUPS = 3
 STEM = 24
-WIDTHS = (240, 480, 960)
 BLOCKS = (4, 8, 4)
 
 
@@ -47,24 +48,43 @@ class ShuffleUnit(nn.Module):
         return F.relu(x + y)
 
 
-def stages(channels: int, image_size: int) -> list[nn.Module]:
-    """Return the stem and three groups, each of which halves the image (sides 32, 16, 8, 4).
+def stages(
+    channels: int, image_size: int, unit: Callable[[int, int, int], nn.Module], widths: tuple[int, ...]
+) -> list[nn.Module]:
+    """Return the stem and three groups of units, each of which halves the image (sides 32, 16, 8, 4).
 
     Up to 64 pixels the stem is a 1×1 convolution, as in the benchmark of Tian et al. 2020
-    (arXiv:1910.10699); above that the paper's 3×3 of stride 2 and max-pool.
-    Source: Zhang et al. 2018 (arXiv:1707.01083), table 1, g = 3.
+    (arXiv:1910.10699); above that the papers' 3×3 of stride 2 and max-pool.
     """
     if image_size <= LARGEST_CIFAR_IMAGE:
-        stem = conv_norm_relu(channels, STEM, kernel=1)
+        parts: list[nn.Module] = [conv_norm_relu(channels, STEM, kernel=1)]
     else:
-        stem = nn.Sequential(*conv_norm_relu(channels, STEM, stride=2), nn.MaxPool2d(3, 2, 1))
-    parts: list[nn.Module] = [stem]
+        parts = [nn.Sequential(*conv_norm_relu(channels, STEM, stride=2), nn.MaxPool2d(3, 2, 1))]
     inputs = STEM
-    for outputs, count in zip(WIDTHS, BLOCKS, strict=True):
-        rest = (ShuffleUnit(outputs, outputs, 1) for _ in range(count - 1))
-        parts.append(nn.Sequential(ShuffleUnit(inputs, outputs, 2), *rest))
+    for outputs, count in zip(widths, BLOCKS, strict=True):
+        parts.append(nn.Sequential(unit(inputs, outputs, 2), *(unit(outputs, outputs, 1) for _ in range(count - 1))))
         inputs = outputs
     return parts
 
 
-ARCHITECTURES = {"shufflenetv1": Architecture(stages, WIDTHS[-1], smallest=8)}
+def version_1(channels: int, image_size: int) -> list[nn.Module]:
+    """Return the stages of version 1. Source: Zhang et al. 2018 (arXiv:1707.01083), table 1, g = 3."""
+    return stages(channels, image_size, ShuffleUnit, (240, 480, 960))
+
+
+def version_2(channels: int, image_size: int) -> list[nn.Module]:
+    """Return the stages of version 2, of torchvision's units; the last ends with the 1×1 convolution to 1024 channels.
+
+    Source: Ma et al. 2018 (arXiv:1807.11164), table 5, size 1×.
+    """
+    # here: it takes seconds to import, and most runs need none of it
+    from torchvision.models.shufflenetv2 import InvertedResidual
+
+    *parts, last = stages(channels, image_size, InvertedResidual, (116, 232, 464))
+    return [*parts, nn.Sequential(*last.children(), *conv_norm_relu(464, 1024, kernel=1))]
+
+
+ARCHITECTURES = {
+    "shufflenetv1": Architecture(version_1, 960, smallest=8),
+    "shufflenetv2": Architecture(version_2, 1024, smallest=8),
+}
