@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,9 +20,8 @@ from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.students.config import EXACT_BCP, ONE_HOT, StudentConfig
 from kdlib.students.frameworks import FRAMEWORKS
-from kdlib.students.frameworks.base import Auxiliary, Both
+from kdlib.students.frameworks.features import Both, Following
 from kdlib.students.frameworks.framework import Tempered
-from kdlib.students.loss import temper
 from kdlib.teachers.contract import PARTS, Teacher
 from kdlib.teachers.evaluation import evaluate, log_probs
 from kdlib.teachers.making import Making
@@ -31,6 +31,11 @@ from kdlib.training.schedule import plan_steps
 
 Supervision = Callable[[training.Batch], Tensor]
 """A batch to the class probabilities `(n, classes)` that a student learns from."""
+
+
+def temper(probs: Tensor, temperature: float) -> Tensor:
+    """Return p^(1/T), renormalised: `(n, classes)`."""
+    return probs if temperature == 1 else torch.softmax(probs.log() / temperature, 1)
 
 
 def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None, hardware: Hardware,
@@ -57,7 +62,7 @@ def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None
 
 
 def objective(
-    network: Network, config: StudentConfig, teach: Supervision | None, auxiliary: Auxiliary | None = None
+    network: Network, config: StudentConfig, teach: Supervision | None, follow: Following | None = None
 ) -> training.Objective:
     """Return a student's loss of a batch: that of its class probabilities, and β times its framework's own."""
     framework = FRAMEWORKS[config.framework]
@@ -74,25 +79,23 @@ def objective(
         return framework.answer(logits, batch.labels, teach(batch), how)
 
     def loss(batch: training.Batch) -> Tensor:
-        if auxiliary is None:
+        if follow is None:
             return answer(network(batch.images), batch)
-        logits, followed = auxiliary(network, batch)
+        logits, followed = follow(network, batch)
         total: Tensor = answer(logits, batch) + how.weight * followed
         return total
 
     return loss
 
 
-def auxiliary_of(
-    config: StudentConfig, network: Network, teacher: nn.Module | None, dataset: Dataset
-) -> Auxiliary | None:
-    """Return what a framework follows of the teacher's layers; `None` where it needs class probabilities alone."""
+def following(config: StudentConfig, network: Network, teacher: nn.Module | None, dataset: Dataset) -> Following | None:
+    """Return what a student follows of its teacher's layers; `None` where it needs class probabilities alone."""
     framework = FRAMEWORKS[config.framework]
     if not framework.follows:
         return None
     assert isinstance(teacher, Network)
-    rows = plan_steps(config, dataset).rows
-    return framework.build(Both(network, teacher, dataset.shape[-1], rows, dataset.train.labels))
+    both = Both(network, teacher, dataset.shape[-1], plan_steps(config, dataset).rows, dataset.train.labels)
+    return Following(framework, teacher, framework.build(both))
 
 
 def fit(
@@ -105,11 +108,11 @@ def fit(
     network = making.network()
     making.placed(network)
     teach = supervision(config, dataset, teacher, hardware, parent)
-    auxiliary = auxiliary_of(config, network, teacher.network if teacher is not None else None, dataset)
+    follow = following(config, network, teacher.network if teacher is not None else None, dataset)
     trained: nn.Module = network
-    if auxiliary is not None:
-        trained = nn.ModuleDict({"network": network, "auxiliary": hardware.place(auxiliary)})
-    history = making.train(trained, objective(network, config, teach, auxiliary), forward=network)
+    if follow is not None:
+        trained = nn.ModuleDict({"network": network, "auxiliary": hardware.place(follow.built)})
+    history = making.train(trained, objective(network, config, teach, follow), forward=network)
     student = Teacher(network, hardware, run.name)
     metrics, predictions, notes = evaluate(student, dataset)
     notes |= {"training_seconds": history.seconds, "best_epoch": history.best_epoch}
