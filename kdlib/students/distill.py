@@ -54,9 +54,8 @@ def supervision(config: StudentConfig, dataset: Dataset, teacher: Teacher | None
     seed = config.seed if config.augmentation_seed is None else config.augmentation_seed
     answers = Answers(
         teacher, dataset.train, plan_steps(config, dataset).rows, dataset.fingerprint,
-        config.augmentation or Augmentation.NONE, seed,
-        folder=run.path / "answers" if run is not None else None, samples=config.samples, device=hardware.torch_device,
-        pad=data.family_of(config.dataset).pad(dataset.shape[-1]),
+        config.augmentation or Augmentation.NONE, seed, run.path / "answers" if run is not None else None,
+        config.samples, data.family_of(config.dataset).pad(dataset.shape[-1]),
     )  # fmt: skip
     return lambda batch: answers.probs(batch, temperature)
 
@@ -100,8 +99,8 @@ def following(config: StudentConfig, network: Network, teacher: nn.Module | None
 
 def fit(
     config: StudentConfig, dataset: Dataset, run: Run, hardware: Hardware, teacher: Teacher | None, parent: Run | None
-) -> nn.Module:
-    """Distil a student and write its run; return its network."""
+) -> None:
+    """Distil a student and write its run."""
     started = time.perf_counter()
     seed_everything(config.seed)
     making = Making(config, hardware, run.name, dataset.classes, dataset.shape, dataset=dataset, run=run)
@@ -113,31 +112,26 @@ def fit(
     if follow is not None:
         trained = nn.ModuleDict({"network": network, "auxiliary": hardware.place(follow.built)})
     history = making.train(trained, objective(network, config, teach, follow), forward=network)
-    student = Teacher(network, hardware, run.name)
-    metrics, predictions, notes = evaluate(student, dataset)
+    metrics, predictions, notes = evaluate(Teacher(network, hardware, run.name), dataset)
+    metrics |= compared(config, dataset, predictions, teacher)
     notes |= {"training_seconds": history.seconds, "best_epoch": history.best_epoch}
-    metrics |= _fidelity(config, dataset, predictions, teacher)
-    omitted = resolve_classes(config.omit_classes, dataset.classes)
-    if omitted:
-        for part, split in (("val", dataset.val), ("test", dataset.test)):
-            found = omission(predictions[part].float(), split.labels, omitted)
-            metrics |= {f"{part}_{name}": value for name, value in found.items()}
     runs.finish(run, metrics, predictions, network.state_dict(), history.columns(), notes, started)
-    return network
 
 
-def _fidelity(
+def compared(
     config: StudentConfig, dataset: Dataset, predictions: dict[str, Tensor], teacher: Teacher | None
 ) -> dict[str, float]:
-    """Measure how a student agrees with its teacher, at T = 1; nothing for one-hot labels."""
+    """Measure how a student agrees with its teacher, at T = 1, and what it says of classes that it never saw."""
+    omitted = resolve_classes(config.omit_classes, dataset.classes)
     out: dict[str, float] = {}
     for part, split in (("val", dataset.val), ("test", dataset.test)):
+        answers, found = predictions[part].float(), dict[str, float]()
         if teacher is not None:
             samples = config.samples if teacher.stochastic else 1
-            theirs = log_probs(teacher, split, samples, keys=(config.seed, PARTS.index(part)))
+            found |= fidelity(answers, log_probs(teacher, split, samples, keys=(config.seed, PARTS.index(part))))
         elif config.teacher == EXACT_BCP and split.bcp is not None:
-            theirs = split.bcp.log()
-        else:
-            continue
-        out |= {f"{part}_{name}": value for name, value in fidelity(predictions[part].float(), theirs).items()}
+            found |= fidelity(answers, split.bcp.log())
+        if omitted:
+            found |= omission(answers, split.labels, omitted)
+        out |= {f"{part}_{name}": value for name, value in found.items()}
     return out
