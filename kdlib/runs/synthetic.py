@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdlib.base.config import Config, RunType
-from kdlib.experiments.synthetic import sets
-from kdlib.experiments.synthetic.config import SyntheticConfig
+from kdlib.experiments.synthetic.config import SyntheticConfig, normalised
 from kdlib.runs.recipe import Arrays, Planning, Recipe
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ class SyntheticRecipe(Recipe):
 
     def normalised(self, config: Config) -> Config:
         """Return the config with its sets in order and what has no effect set back."""
-        return config.model_copy(update=sets.normalised(_synthetic(config)))
+        return normalised(_synthetic(config))
 
     def seed_of(self, config: Config) -> int | None:
         """Return none: an experiment is a set of seeds in one run."""
