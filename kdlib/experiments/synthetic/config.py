@@ -6,8 +6,10 @@ A set is a text joined by `+`, kept in one way: each element once, in order.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
@@ -43,50 +45,44 @@ SHARPEST = 1e-12
 """Least noise variance in units of the largest squared mean value: below it the BCPs are lost to rounding."""
 
 
-def elements(text: str) -> set[str]:
-    """Return the elements of a set as they are written."""
-    return {part.strip() for part in text.split("+") if part.strip()}
+def a_set(
+    read: Callable[[str], float], allowed: str, least: int = 1, write: Callable[[Any], str] = "{:.12g}".format
+) -> AfterValidator:
+    """Say that a text is a set of `least` elements or more, of which `read` makes numbers to order them by.
 
-
-def refusal(allowed: str) -> PydanticCustomError:
-    """Return the error of a set that holds something else, or too little."""
-    return PydanticCustomError("set", "allowed are {allowed}, joined by +", {"allowed": allowed})
-
-
-def numbers(low: float, high: float, allowed: str, least: int = 1) -> AfterValidator:
-    """Say of a set that it holds numbers strictly between two, `least` or more of them."""
+    `read` raises a ValueError for what is none of those `allowed`, `write` undoes it.
+    """
 
     def check(text: str) -> str:
         try:
-            values = sorted({float(part) for part in elements(text)})
+            values = sorted({read(part.strip()) for part in text.split("+") if part.strip()})
         except ValueError:
             values = []
-        if len(values) < least or not all(low < value < high for value in values):
-            raise refusal(allowed)
-        return "+".join(f"{value:.12g}" for value in values)
+        if len(values) < least:
+            raise PydanticCustomError("set", "allowed are {allowed}, joined by +", {"allowed": allowed})
+        return "+".join(map(write, values))
 
     return AfterValidator(check)
 
 
-def _seeds(text: str) -> str:
-    parts = elements(text)
-    if not parts or not all(part.isdecimal() and int(part) < 2**31 for part in parts):
-        raise refusal(f"whole numbers below {2**31}")
-    return "+".join(map(str, sorted({int(part) for part in parts})))
+def _between(low: float, high: float, text: str) -> float:
+    if not low < float(text) < high:
+        raise ValueError
+    return float(text)
 
 
-def _supervisions(text: str) -> str:
-    parts = elements(text)
-    if not parts or parts - set(Supervision):
-        raise refusal(", ".join(Supervision))
-    return "+".join(kind for kind in Supervision if kind in parts)
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise ValueError
+    return int(text)
 
 
-Seeds = Annotated[str, AfterValidator(_seeds)]
-Supervisions = Annotated[str, AfterValidator(_supervisions)]
-Concentrations = Annotated[str, numbers(0, 1e6, "numbers above 0 and below a million")]
-Weights = Annotated[str, numbers(0, 1, "numbers between 0 and 1")]
-MeanValues = Annotated[str, numbers(-1e6, 1e6, "two numbers or more", least=2)]
+KINDS = list(Supervision)
+Seeds = Annotated[str, a_set(_seed, f"whole numbers below {2**31}")]
+Supervisions = Annotated[str, a_set(KINDS.index, ", ".join(KINDS), write=KINDS.__getitem__)]
+Concentrations = Annotated[str, a_set(partial(_between, 0, 1e6), "numbers above 0 and below a million")]
+Weights = Annotated[str, a_set(partial(_between, 0, 1), "numbers between 0 and 1")]
+MeanValues = Annotated[str, a_set(partial(_between, -1e6, 1e6), "two numbers or more", least=2)]
 
 
 class SyntheticConfig(Config):

@@ -10,7 +10,8 @@ import functools
 import itertools
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -119,10 +120,7 @@ class Experiment:
                 f"{self.config.learning_rate:g} may help."
             )
         place = self.step // self.config.validate_every
-        looks: dict[str, Callable[[Part], dict[str, Tensor]]] = {
-            "validation": self._quality, "gradients": self._gradients,
-        }  # fmt: skip
-        for what, work in looks.items():
+        for what, work in (("validation", self._quality), ("gradients", self._gradients)):
             started = time.perf_counter()
             for name, values in self.paths.map(work).items():
                 self.recorded[name][:, place] = values
@@ -166,23 +164,24 @@ class Experiment:
                 metrics[f"distance_{level.name}"] = float(arrays["distance"][k][:, late].mean())
         return metrics, arrays
 
+    def _state(self) -> dict[str, Tensor]:
+        recorded = {f"recorded/{name}": values for name, values in self.recorded.items()}
+        return {"numbers": self.paths.numbers, "velocity": self.paths.velocity, **recorded}
+
     def save(self, run: Run) -> None:
         """Write a checkpoint."""
-        tensors = {"numbers": self.paths.numbers, "velocity": self.paths.velocity}
-        tensors |= {f"recorded/{name}": values for name, values in self.recorded.items()}
-        checkpoints.save_step(run.checkpoints, self.step, tensors, {"identity": run.name, "seconds": self.seconds})
+        about = {"identity": run.name, "seconds": self.seconds}
+        checkpoints.save_step(run.checkpoints, self.step, self._state(), about)
 
     def restore(self, run: Run) -> bool:
         """Go back to the newest checkpoint, and say whether there was one."""
         found = checkpoints.newest(run.checkpoints, run.name)
         if found is None:
             return False
-        tensors, state = found
-        self.paths.numbers.copy_(tensors["numbers"])
-        self.paths.velocity.copy_(tensors["velocity"])
-        for name, values in self.recorded.items():
-            values.copy_(tensors[f"recorded/{name}"])
-        self.step, self.seconds = int(state["step"]), dict(state["seconds"])
+        tensors, about = found
+        for name, values in self._state().items():
+            values.copy_(tensors[name])
+        self.step, self.seconds = int(about["step"]), dict(about["seconds"])
         return True
 
 
@@ -198,25 +197,21 @@ def fit(config: SyntheticConfig, run: Run, hardware: Hardware) -> None:
     if not experiment.restore(run):
         experiment.look()
     saved, wait = time.perf_counter(), SAVE_EVERY
-    bar = progress.bar(config.steps, experiment.step, "synthetic")
-    with interruptible() as asked:
-        while experiment.step < config.steps:
-            before = experiment.step
-            experiment.train_on(min(BLOCK, config.validate_every - before % config.validate_every))
-            if experiment.step % config.validate_every == 0:
-                experiment.look()
-            bar.update(experiment.step - before)
-            now = time.perf_counter()
-            if asked() or now - saved > wait:
-                experiment.save(run)
-                saved = time.perf_counter()
-                wait = max(SAVE_EVERY, 50 * (saved - now))
-            if asked():
-                bar.close()
-                experiment.paths.close()
-                raise SystemExit(143) if asked() == signal.SIGTERM else KeyboardInterrupt
-    bar.close()
-    metrics, arrays = experiment.results()
-    experiment.paths.close()
+    with closing(experiment.paths), progress.bar(config.steps, experiment.step, "synthetic") as bar:
+        with interruptible() as asked:
+            while experiment.step < config.steps:
+                before = experiment.step
+                experiment.train_on(min(BLOCK, config.validate_every - before % config.validate_every))
+                if experiment.step % config.validate_every == 0:
+                    experiment.look()
+                bar.update(experiment.step - before)
+                now = time.perf_counter()
+                if asked() or now - saved > wait:
+                    experiment.save(run)
+                    saved = time.perf_counter()
+                    wait = max(SAVE_EVERY, 50 * (saved - now))
+                if asked():
+                    raise SystemExit(143) if asked() == signal.SIGTERM else KeyboardInterrupt
+        metrics, arrays = experiment.results()
     notes = {f"{what}_seconds": round(seconds, 3) for what, seconds in experiment.seconds.items()}
     runs.finish(run, metrics, arrays=arrays, notes=notes, started=started)
