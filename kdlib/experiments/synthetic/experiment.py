@@ -137,10 +137,6 @@ class Experiment:
         seen = self.train.of(part.rows % len(self.seeds), most)
         return measures.gradients(part.layers, seen, self.targets[part.rows, :most])
 
-    def by_supervision(self, values: Tensor) -> Tensor:
-        """Return values `(T, …)` as `(supervisions, seeds, …)`."""
-        return values.reshape(len(self.levels), len(self.seeds), *values.shape[1:])
-
     def results(self) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Return the point values, means over seeds, and the arrays that the run keeps."""
         measured = dict(self.recorded)
@@ -149,7 +145,8 @@ class Experiment:
         if self.config.layers == 0:
             seeds = torch.arange(len(self.targets), device=self.targets.device) % len(self.seeds)
             measured |= measures.constants(self.train.of(seeds), self.targets)
-        arrays = {name: self.by_supervision(values) for name, values in measured.items()}
+        # (T, …) as (supervisions, seeds, …)
+        arrays = {name: values.unflatten(0, (len(self.levels), -1)) for name, values in measured.items()}
         arrays["step"] = torch.arange(arrays["nll"].shape[2]) * self.config.validate_every
         for prefix, seen in (("", self.validation), ("test_", self.test)):
             best = measures.quality(seen.bcp.clamp_min(torch.finfo().tiny).log(), seen)

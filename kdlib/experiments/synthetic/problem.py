@@ -95,13 +95,12 @@ class Level:
 
     supervision: Supervision
     value: float = 0.0
-    """The concentration c of `noisy_bcp`, the kd_weight w of `mixture`."""
+    """The concentration c of `noisy_bcp`, the kd_weight w of `mixture`, both above 0."""
 
     @property
     def name(self) -> str:
         """Return `one_hot`, `exact_bcp`, `noisy_bcp_5`, `mixture_0.5`."""
-        plain = self.supervision in (Supervision.ONE_HOT, Supervision.EXACT_BCP)
-        return str(self.supervision) if plain else f"{self.supervision}_{self.value:g}"
+        return f"{self.supervision}_{self.value:g}" if self.value else str(self.supervision)
 
     @property
     def noise_share(self) -> float:
