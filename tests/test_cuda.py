@@ -114,8 +114,7 @@ def test_kept_answers_are_live_ones(tmp_path: Path) -> None:
     batch = Batch(rows.cuda(), 3, split.take(rows).cuda(), split.labels[rows].cuda(), 3.0)
 
     def kept() -> Tensor:
-        given = {"folder": tmp_path, "device": torch.device("cuda")}
-        return Answers(teacher, split, torch.arange(200), "f", RANDOM[0], 3, **given).probs(batch, 2.0)
+        return Answers(teacher, split, torch.arange(200), "f", RANDOM[0], 3, tmp_path).probs(batch, 2.0)
 
     first = kept()
     live = teacher.probs(view(split.take(rows), RANDOM[0], 3, 3, rows), 2.0)

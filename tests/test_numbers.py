@@ -19,8 +19,7 @@ from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.base.tensors import write_tensors
 from kdlib.experiments.measure import MeasureConfig
-from kdlib.experiments.synthetic import sets
-from kdlib.experiments.synthetic.config import SyntheticConfig
+from kdlib.experiments.synthetic.config import MEMORY, SyntheticConfig, memory
 from kdlib.experiments.synthetic.problem import dirichlet
 from kdlib.report import humans
 from kdlib.report.claims import mean_interval, paired_relative
@@ -196,11 +195,11 @@ def test_noise_too_strong_for_numbers_is_its_limit() -> None:
 def test_memory_grows_as_the_points_and_is_little_by_default() -> None:
     plain = resolve("synthetic", {})
     assert isinstance(plain, SyntheticConfig)
-    assert sum(sets.memory(plain, 10, 4).values()) < sets.MEMORY / 8
+    assert sum(memory(plain, 10, 4).values()) < MEMORY / 8
     vast = plain.model_copy(update={"points": 10_000_000, "dimensions": 10_000})
-    one = sets.memory(vast, 1, 1)["points", "dimensions", "classes"]
+    one = memory(vast, 1, 1)["points", "dimensions", "classes"]
     assert one > 745 * 2**30
-    assert sets.memory(vast, 3, 1)["points", "dimensions", "classes"] > 2 * one * 0.9
+    assert memory(vast, 3, 1)["points", "dimensions", "classes"] > 2 * one * 0.9
 
 
 def test_equal_numbers_have_no_spread_whatever_they_are() -> None:

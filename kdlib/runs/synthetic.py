@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdlib.base.config import RunType
-from kdlib.experiments.synthetic import sets
-from kdlib.experiments.synthetic.config import SyntheticConfig
+from kdlib.experiments.synthetic.config import SyntheticConfig, normalised
 from kdlib.runs.recipe import Arrays, Recipe
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ class SyntheticRecipe(Recipe[SyntheticConfig]):
 
     def normalised(self, config: SyntheticConfig) -> SyntheticConfig:
         """Return the config with its sets in order and what has no effect set back."""
-        return config.model_copy(update=sets.normalised(config))
+        return normalised(config)
 
     def seed_of(self, config: SyntheticConfig) -> int | None:
         """Return none: an experiment is a set of seeds in one run."""

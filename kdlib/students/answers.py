@@ -14,7 +14,7 @@ import hashlib
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -59,19 +59,18 @@ class Answers:
     folder: Path | None
     samples: int = 1
     pad: int = PAD
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    _pass: int = -1
-    _kept: Tensor | None = None
 
     def __post_init__(self) -> None:
-        self.position = torch.full((len(self.split),), -1, dtype=torch.long)
-        self.position[self.rows] = torch.arange(len(self.rows))
-        self.position = self.position.to(self.device)
+        self.device = self.teacher.hardware.torch_device
+        position = torch.full((len(self.split),), -1, dtype=torch.long)
+        position[self.rows] = torch.arange(len(self.rows))
+        self.position = position.to(self.device)
         if self.augmentation is Augmentation.NONE:
             self.seed = 0
         self.samples = self.samples if self.teacher.stochastic else 1
         text = hashlib.sha256(self.rows.numpy().tobytes()).hexdigest()[:12]
         self.key = f"{self.fingerprint}-{text}-{self.augmentation}-{self.seed}"
+        self._pass, self._kept = -1, torch.empty(0)
 
     def probs(self, batch: Batch, temperature: float) -> Tensor:
         """Return the teacher's probabilities `(n, classes)` on a batch, tempered by T."""
@@ -79,7 +78,7 @@ class Answers:
         number = 0 if self.augmentation is Augmentation.NONE and not self.teacher.stochastic else batch.epoch
         # the student's autocast stays out: on a CPU it refuses float16, and the bits are the teacher's own affair
         with torch.autocast(self.device.type, enabled=False):
-            if number != self._pass or self._kept is None:
+            if number != self._pass:
                 files = [self._of(number, sample) for sample in range(self.samples)]
                 self._kept, self._pass = torch.cat(files).to(self.device), number
             return combine(self._kept[:, self.position[batch.index]], temperature)
@@ -89,16 +88,14 @@ class Answers:
         if self.folder is None:
             return self._compute(number, sample, self.teacher.hardware)
         path = self.folder / self.key / f"pass-{number:05d}-sample-{sample:03d}.safetensors"
-        if path.is_file():
-            try:
-                outputs = read_tensors(path, sealed=True)[0]["outputs"]
-                if outputs.dtype == torch.float16 and outputs.ndim == 3 and outputs.shape[1] == len(self.rows):
-                    return outputs
-            except (InputError, KeyError):
-                pass
-            path.unlink(missing_ok=True)  # answers can always be asked for again
+        with suppress(InputError, KeyError):
+            outputs = read_tensors(path, sealed=True)[0]["outputs"]
+            if outputs.dtype == torch.float16 and outputs.ndim == 3 and outputs.shape[1] == len(self.rows):
+                return outputs
+        path.unlink(missing_ok=True)  # answers can always be asked for again
         outputs = self._compute(number, sample, self._settings())
-        if _size(self.folder) + outputs.nbytes <= limit():
+        size = sum(file.stat().st_size for file in self.folder.glob("*/*.safetensors"))
+        if size + outputs.nbytes <= paths.number("KDLIB_ANSWERS_GB", LIMIT) * 1e9:
             for scrap in path.parent.glob(".*"):  # of a killed process; others may be writing theirs now
                 with suppress(FileNotFoundError):
                     if time.time() - scrap.stat().st_mtime > ABANDONED:
@@ -127,10 +124,8 @@ class Answers:
                 torch.manual_seed(stream(self.seed, number, sample))
                 for drawn, rows in in_batches(self.teacher, self.rows, self.seed, number, sample):
                     pixels = self.split.pixels[rows].to(hardware.torch_device)
-                    seen = to_float(
-                        view(pixels, self.augmentation, self.seed, number, rows.to(pixels.device), self.pad)
-                    )
-                    out.append(halved(drawn.outputs(seen, 1)).cpu())
+                    seen = view(pixels, self.augmentation, self.seed, number, rows.to(pixels.device), self.pad)
+                    out.append(halved(drawn.outputs(to_float(seen), 1)).cpu())
         finally:
             self.teacher.hardware = own
         return torch.cat(out, 1)
@@ -144,13 +139,3 @@ def halved(outputs: Tensor) -> Tensor:
     if float(outputs.abs().amax()) > LARGEST:
         outputs = (outputs - outputs.amax(-1, keepdim=True)).clamp(min=-LARGEST)
     return outputs.half()
-
-
-def limit() -> float:
-    """Return the bytes of answers that are kept a teacher."""
-    return paths.number("KDLIB_ANSWERS_GB", LIMIT) * 1e9
-
-
-def _size(folder: Path) -> int:
-    """Return the bytes of all answers in a folder."""
-    return sum(path.stat().st_size for path in folder.glob("*/*.safetensors"))

@@ -30,7 +30,7 @@ DECLARATIONS = (
     "base/*.py", "data/*.py", "data/*/__init__.py", "data/cifar/answers.py", "data/folder/*.py", "models/__init__.py",
     "training/config.py", "teachers/*.py", "teachers/*/__init__.py", "teachers/*/options.py", "students/config.py",
     "students/frameworks/*.py", "students/frameworks/*/__init__.py", "experiments/*.py", "experiments/*/__init__.py",
-    "experiments/synthetic/config.py", "experiments/synthetic/sets.py", "runs/*.py",
+    "experiments/synthetic/config.py", "runs/*.py",
 )  # fmt: skip
 """The files of which a run's name is a function."""
 

@@ -208,7 +208,7 @@ def test_the_teacher_is_unchanged() -> None:
         cam.eigen_cam(found, IMAGES)
     assert digest(plain.state_dict(), "") == before
     assert torch.equal(teacher.outputs(IMAGES), outputs)
-    assert not [m for m in plain.modules() if m._forward_hooks], "the library's hooks are gone"
+    assert not [m for m in plain.modules() if m._forward_hooks], "no hook is left"
     assert not any(p.requires_grad or p.grad is not None for p in plain.parameters())
 
 

@@ -20,10 +20,16 @@ from kdlib.base.errors import InputError, NotFinite
 from kdlib.experiments.synthetic import experiment, problem
 from kdlib.experiments.synthetic.config import Supervision, SyntheticConfig
 from kdlib.experiments.synthetic.experiment import Experiment
-from kdlib.experiments.synthetic.gradients import spread
-from kdlib.experiments.synthetic.measures import calibration_errors
+from kdlib.experiments.synthetic.measures import (
+    Points,
+    calibration_errors,
+    centred,
+    constants,
+    curvature,
+    distance,
+    spread,
+)
 from kdlib.experiments.synthetic.problem import Level, dirichlet, draw
-from kdlib.experiments.synthetic.softmax_regression import centred, constants, curvature, distance
 from kdlib.experiments.synthetic.trajectories import Shape, Trajectories, forward
 from kdlib.measures.calibration import calibration_error
 from kdlib.report.synthetic import figures, pages, report
@@ -237,11 +243,12 @@ def test_distance_and_curvature() -> None:
     hessian = ((bcp * change**2).sum(1) - (bcp * change).sum(1) ** 2).mean() / centred(move).square().sum()
     assert curvature(optimum + 1e-4 * move, optimum, points).item() == pytest.approx(hessian.item(), rel=1e-3)
     # σ² is the mean squared norm of labels' gradients, for exact BCPs zero
-    hard = torch.from_numpy(problem.one_hot(mixture.labels, 4))[None]
+    labels = torch.from_numpy(mixture.labels)[None]
+    hard, seen = F.one_hot(labels, 4).double(), Points(points, labels, bcp[None])
     lengths = (points[0] ** 2).sum(1) + 1
     expected = (lengths * (hard[0] - bcp).square().sum(1)).mean()
-    assert constants(points, hard, bcp[None]).noise.item() == pytest.approx(expected.item())
-    assert constants(points, bcp[None], bcp[None]).noise.item() == 0
+    assert constants(seen, hard)["noise"].item() == pytest.approx(expected.item())
+    assert constants(seen, bcp[None])["noise"].item() == 0
 
 
 def test_softmax_regression_settles_where_theory_says() -> None:

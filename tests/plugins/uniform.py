@@ -66,7 +66,6 @@ class Brier(Framework):
     """The squared distance of the class probabilities, in place of their divergence."""
 
     name = "brier"
-    meaning = "The squared distance of the class probabilities."
     title = "Brier"
     weight = 2.0
     follows = False

@@ -13,13 +13,18 @@ from torch.nn import functional as F
 
 from kdlib.runs import execute
 from kdlib.students.config import StudentConfig
-from kdlib.students.distill import objective, supervision
-from kdlib.students.loss import kd_loss, temper
+from kdlib.students.distill import objective, supervision, temper
+from kdlib.students.frameworks import FRAMEWORKS
+from kdlib.students.frameworks.framework import Tempered
 from kdlib.training.loop import Batch
 
 G = torch.Generator().manual_seed(0)
 LOGITS, LABELS = torch.randn(6, 4, generator=G), torch.tensor([0, 1, 2, 3, 0, 1])
 TEACHER = torch.randn(6, 4, generator=G)
+
+
+def kd_loss(logits: Tensor, labels: Tensor, probs: Tensor, a: float, t: float, s: float) -> Tensor:
+    return FRAMEWORKS["kd"].answer(logits, labels, probs, Tempered(a, t, s, 0.0))
 
 
 def by_hand(a: float, t: float, s: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import small
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchdistill.losses.mid_level import CCKDLoss
 
 from kdlib import models
 from kdlib.base.config import RunType, effective
@@ -22,17 +24,13 @@ from kdlib.runs import execute
 from kdlib.runs.plans import plan
 from kdlib.runs.recipes import resolve
 from kdlib.runs.student import networks_of
-from kdlib.students.distill import auxiliary_of, objective
-from kdlib.students.frameworks import FRAMEWORKS, at, pkt, rkd, sp
+from kdlib.students.distill import following, objective
+from kdlib.students.frameworks import FRAMEWORKS, cc, fitnet, hsakd
 from kdlib.students.frameworks import check as check_framework
-from kdlib.students.frameworks.base import Auxiliary, Features, features, outputs, paired, shapes_of
-from kdlib.students.frameworks.cc import loss as correlation
-from kdlib.students.frameworks.crd import loss as contrast
-from kdlib.students.frameworks.dkd.loss import decoupled, dkd_loss
-from kdlib.students.frameworks.fitnet import loss as hint
-from kdlib.students.frameworks.hsakd import loss as rotations
-from kdlib.students.frameworks.reviewkd import loss as review
-from kdlib.students.frameworks.vid import loss as information
+from kdlib.students.frameworks.crd import contrast
+from kdlib.students.frameworks.dkd import decoupled
+from kdlib.students.frameworks.features import Both, Features, Following, features, shapes_of
+from kdlib.students.frameworks.framework import Tempered
 from kdlib.teachers.kinds import KINDS
 from kdlib.training import loop as training
 from kdlib.training.loop import Batch
@@ -62,12 +60,34 @@ INDEX = torch.tensor([3, 14, 15, 92, 65, 35])
 BATCH = Batch(INDEX, 0, small.DATASET.train.take(INDEX), small.DATASET.train.labels[INDEX], 0.0)
 
 
-def auxiliary(name: str, teacher: Network, student: Network, **given: Any) -> Auxiliary:
+def follow(name: str, teacher: Network, student: Network, **given: Any) -> Following:
     config = small.student(teacher="deterministic", framework=name, **given)
     torch.manual_seed(2)
-    made = auxiliary_of(config, student, teacher, small.DATASET)
+    made = following(config, student, teacher, small.DATASET)
     assert made is not None
     return made
+
+
+def contrasted(**given: Any) -> contrast.Contrast:
+    built = follow("crd", network("cnn8", 1), network(), **given).built
+    assert isinstance(built, contrast.Contrast)
+    return built
+
+
+def built(name: str, student: Network, teacher: Network, side: int = 8) -> Any:
+    both = Both(student, teacher, side, torch.arange(6), BATCH.labels)
+    return FRAMEWORKS[name].build(both)
+
+
+def compared(name: str, mine: Features, theirs: Features, own: Any = None) -> Tensor:
+    return FRAMEWORKS[name].compare(mine, theirs, own, BATCH)
+
+
+@dataclass
+class Shapes:
+    """Stand for two networks of the stages that `MINE` and `THEIRS` have."""
+
+    shapes: Any = ([(3, 4), (3, 2)], [(4, 4), (4, 2)])
 
 
 # --- the losses ---------------------------------------------------------------------------------------------------
@@ -82,10 +102,14 @@ def test_features_are_what_the_network_computes() -> None:
 
 
 def test_stages_of_other_sides_are_averaged_to_the_smaller() -> None:
-    ((s, t),) = paired([drawn(2, 3, 8, 8)], [drawn(2, 5, 4, 4)])
+    def paired(mine: Tensor, theirs: Tensor) -> tuple[Tensor, Tensor]:
+        ((s, t),) = Features([mine], drawn(2, 3), drawn(2, 4)).paired(Features([theirs], drawn(2, 3), drawn(2, 4)))
+        return s, t
+
+    s, t = paired(drawn(2, 3, 8, 8), drawn(2, 5, 4, 4))
     assert s.shape == (2, 3, 4, 4) and t.shape == (2, 5, 4, 4)
     large = drawn(2, 5, 4, 4)
-    ((_, t),) = paired([drawn(2, 3, 2, 2)], [large])
+    _, t = paired(drawn(2, 3, 2, 2), large)
     assert torch.allclose(t[..., 0, 0], large[..., :2, :2].mean((2, 3)), atol=1e-6)
 
 
@@ -95,7 +119,7 @@ def test_attention() -> None:
         maps = [x.square().sum(1).flatten(1) for x in (s, t)]
         a, b = (m / m.norm(dim=1, keepdim=True) for m in maps)
         total += float((a - b).square().mean())
-    assert float(at.loss(MINE, THEIRS)) == pytest.approx(total, rel=1e-4)
+    assert float(compared("at", MINE, THEIRS)) == pytest.approx(total, rel=1e-4)
 
 
 def cosines(x: Tensor) -> Tensor:
@@ -106,13 +130,13 @@ def cosines(x: Tensor) -> Tensor:
 def test_probabilistic_knowledge_transfer() -> None:
     shares = [(cosines(x.embedding) + 1) / 2 for x in (MINE, THEIRS)]
     s, t = (x / x.sum(1, keepdim=True) for x in shares)
-    assert float(pkt.loss(MINE, THEIRS)) == pytest.approx(float((t * (t / s).log()).mean()), rel=1e-3)
+    assert float(compared("pkt", MINE, THEIRS)) == pytest.approx(float((t * (t / s).log()).mean()), rel=1e-3)
 
 
 def test_similarity_preserving() -> None:
     grams = [z @ z.T for z in (x.stages[-1].flatten(1) for x in (MINE, THEIRS))]
     s, t = (gram / gram.norm(dim=1, keepdim=True) for gram in grams)
-    assert float(sp.loss(MINE, THEIRS)) == pytest.approx(float((s - t).square().sum()) / N**2, rel=1e-4)
+    assert float(compared("sp", MINE, THEIRS)) == pytest.approx(float((s - t).square().sum()) / N**2, rel=1e-4)
 
 
 def test_relational() -> None:
@@ -133,47 +157,45 @@ def test_relational() -> None:
         return F.smooth_l1_loss(of(MINE.embedding), of(THEIRS.embedding))
 
     wanted = 25 * huber(distances) + 50 * huber(angles)
-    assert float(rkd.loss(MINE, THEIRS)) == pytest.approx(float(wanted), rel=1e-3)
+    assert float(compared("rkd", MINE, THEIRS)) == pytest.approx(float(wanted), rel=1e-3)
 
 
 def test_correlation() -> None:
-    made = correlation.Correlation(network(), network("cnn8"))
+    made = built("cc", network(), network("cnn8"))
     f = drawn(N, 5)
-    theirs = type(made.loss).compute_cc_mat_by_gaussian_rbf(made.loss, f)
-    assert torch.allclose(correlation.kernel(f), theirs, rtol=1e-5)
+    library = CCKDLoss("f", "f", {"type": "gaussian", "gamma": 0.4, "max_p": 2}, "batchmean")
+    assert torch.allclose(cc.kernel(f), library.compute_cc_mat_by_gaussian_rbf(f), rtol=1e-5)
     unit = f / f.norm(dim=1, keepdim=True)
     exact = torch.exp(-0.4 * torch.cdist(unit, unit).square())  # what the series stands for, at norm 1
-    assert torch.allclose(correlation.kernel(unit), exact, atol=0.06)
-    mine, theirs_ = features(network(), BATCH.images), features(network("cnn8"), BATCH.images)
-    k = [correlation.kernel(e(x.embedding)) for e, x in
-         ((made.student_embedding, mine), (made.teacher_embedding, theirs_))]  # fmt: skip
-    assert torch.allclose(made.compare(BATCH, mine, theirs_), (k[0] - k[1]).norm() / N**2, rtol=1e-4)
+    assert torch.allclose(cc.kernel(unit), exact, atol=0.06)
+    mine, theirs = features(network(), BATCH.images), features(network("cnn8"), BATCH.images)
+    embeddings = made["student_embedding"](mine.embedding), made["teacher_embedding"](theirs.embedding)
+    k = [cc.kernel(embedding) for embedding in embeddings]
+    found = compared("cc", mine, theirs, made)
+    assert torch.allclose(found, (k[0] - k[1]).norm() / N**2, rtol=1e-4)
+    assert torch.allclose(found, library(*({"f": {"output": embedding}} for embedding in embeddings)), rtol=1e-4)
 
 
 def test_hint() -> None:
-    made = hint.Hint(network(), [(3, 4), (3, 2)], [(4, 4), (4, 2)])
-    assert made.stage == 0
-    assert [hint.Hint(network(), [(1, 8)] * n, [(1, 8)] * n).stage for n in (1, 2, 3, 4)] == [0, 0, 1, 1]
-    regressed = made.regressor(MINE.stages[0])
-    wanted = (regressed - THEIRS.stages[0]).square().mean()
-    assert torch.allclose(made.compare(BATCH, MINE, THEIRS), wanted)
+    made: Any = FRAMEWORKS["fitnet"].build(Shapes())  # type: ignore[arg-type]
+    assert [fitnet.middle(range(n)) for n in (1, 2, 3, 4)] == [0, 0, 1, 1]
+    wanted = (made["regressor"](MINE.stages[0]) - THEIRS.stages[0]).square().mean()
+    assert torch.allclose(compared("fitnet", MINE, THEIRS, made), wanted)
 
 
 def test_variational_information() -> None:
-    made = information.Information(network(), [(3, 4), (3, 2)], [(4, 4), (4, 2)])
+    made: Any = FRAMEWORKS["vid"].build(Shapes())  # type: ignore[arg-type]
     total = 0.0
-    for regressor, s, t in zip(made.regressors, MINE.stages, THEIRS.stages, strict=True):
+    for regressor, s, t in zip(made["regressors"], MINE.stages, THEIRS.stages, strict=True):
         variance = F.softplus(regressor.soft_plus_param)[None, :, None, None] + 1e-5
         assert torch.allclose(variance, torch.tensor(5.0))
         mean = regressor.regressor(s)
         total += float((0.5 * ((t - mean).square() / variance + variance.log())).mean().detach())
-    assert float(made.compare(BATCH, MINE, THEIRS)) == pytest.approx(total, rel=1e-4)
+    assert float(compared("vid", MINE, THEIRS, made).detach()) == pytest.approx(total, rel=1e-4)
 
 
 def test_contrast_scores_are_torchdistill_s() -> None:
-    student, teacher = network(), network("cnn8", 1)
-    made, own = (auxiliary("crd", teacher, student) for _ in range(2))
-    assert isinstance(made, contrast.Contrast) and isinstance(own, contrast.Contrast)
+    made, own = contrasted(), contrasted()
     for _ in range(2):  # the first batch sets Z, the second reads it
         embeddings = F.normalize(drawn(N, 16), dim=1), F.normalize(drawn(N, 16), dim=1)
         position = made.position[INDEX]
@@ -192,8 +214,7 @@ def test_contrast_scores_are_torchdistill_s() -> None:
 
 def test_negatives_are_of_other_classes() -> None:
     given: dict[str, Any] = {"fraction": 0.5, "omit_classes": "3"}
-    made = auxiliary("crd", network("cnn8", 1), network(), **given)
-    assert isinstance(made, contrast.Contrast)
+    made = contrasted(**given)
     rows = plan_steps(small.student(**given), small.DATASET).rows
     labels = small.DATASET.train.labels[rows]
     assert torch.equal(made.position[rows], torch.arange(len(rows)))
@@ -222,16 +243,17 @@ def test_decoupled_loss() -> None:
     q = torch.softmax(drawn(N, 4), 1)
     tckd, nckd = decoupled(logits, labels, q, 2.0)
     wanted = 0.3 * F.cross_entropy(logits, labels) + 0.7 * 4 * 2 * (tckd + 8 * nckd)
-    assert torch.allclose(dkd_loss(logits, labels, q, 0.7, 4.0, 2.0, 8.0), wanted)
+    answer = FRAMEWORKS["dkd"].answer
+    assert torch.allclose(answer(logits, labels, q, Tempered(0.7, 4.0, 2.0, 8.0)), wanted)
     hard = F.one_hot(labels, 4).float()  # a teacher that is certain leaves its labels, and no infinity
-    loss = dkd_loss(logits, labels, hard, 1.0, 1.0, 1.0, 8.0)
+    loss = answer(logits, labels, hard, Tempered(1.0, 1.0, 1.0, 8.0))
     assert torch.allclose(loss, F.cross_entropy(logits, labels))
     (gradient,) = torch.autograd.grad(loss, [logits])
     assert torch.isfinite(gradient).all()
 
 
 def test_review() -> None:
-    made = review.Review(network(), [(3, 4), (3, 2)], [(4, 4), (4, 2)]).eval()
+    made: Any = FRAMEWORKS["reviewkd"].build(Shapes()).eval()  # type: ignore[arg-type]
     theirs = Features(THEIRS.stages, drawn(N, 4), THEIRS.logits)
     mine = Features(MINE.stages, drawn(N, 3), MINE.logits)
 
@@ -247,53 +269,56 @@ def test_review() -> None:
     levels = [(mine.embedding[..., None, None], theirs.embedding[..., None, None])]
     levels += list(zip(mine.stages, theirs.stages, strict=True))[::-1]
     fused, wanted = None, torch.zeros(())
-    for fusion, (s, t) in zip(list(made.fusions)[::-1], levels, strict=True):
+    for fusion, (s, t) in zip(list(made["fusions"])[::-1], levels, strict=True):
         answer, fused = fusion(s, fused, s.shape[-1])
         wanted = wanted + context(answer, t)
-    assert torch.allclose(made.compare(BATCH, mine, theirs), wanted)
+    assert torch.allclose(compared("reviewkd", mine, theirs, made), wanted)
 
 
 def test_rotations() -> None:
     student, teacher = network(), network("cnn8", 1).eval()
-    made = auxiliary("hsakd", teacher, student)
-    assert isinstance(made, rotations.Rotations)
-    seen = made.views(BATCH.images)
+    made = follow("hsakd", teacher, student)
+    heads: Any = made.built
+    seen = FRAMEWORKS["hsakd"].views(BATCH.images)
     assert torch.equal(seen[:N], BATCH.images)
     for turn in range(4):
         assert torch.equal(torch.rot90(seen[turn * N : (turn + 1) * N], 4 - turn, (2, 3)), BATCH.images)
     z, v = drawn(N, 5), drawn(N, 5)
     q, p = torch.softmax(v / 3, 1), torch.softmax(z / 3, 1)
     kl = 9 * (q * (q / p).log()).sum() / N
-    assert float(rotations.divergence(z, v)) == pytest.approx(float(kl), rel=1e-4)
-    made.eval()
+    assert float(hsakd.divergence(z, v)) == pytest.approx(float(kl), rel=1e-4)
+    heads.eval()
     mine, theirs = features(student, seen), features(teacher, seen)
     joint = torch.cat([4 * BATCH.labels + turn for turn in range(4)])
-    wanted = rotations.divergence(mine.logits, theirs.logits)
+    wanted = hsakd.divergence(mine.logits, theirs.logits)
     for i in range(2):
-        guess, told = made.student_heads[i](mine.stages[i]), made.teacher_heads[i](theirs.stages[i])
+        guess, told = heads["student_heads"][i](mine.stages[i]), heads["teacher_heads"][i](theirs.stages[i])
         assert guess.shape == (4 * N, 40)
-        wanted = wanted + F.cross_entropy(told, joint) + rotations.divergence(guess, told)
-    assert torch.allclose(made.compare(BATCH, mine, theirs), wanted)
+        wanted = wanted + F.cross_entropy(told, joint) + hsakd.divergence(guess, told)
+    assert torch.allclose(compared("hsakd", mine, theirs, heads), wanted)
     # the teacher's heads learn the labels, not the student
-    told = [made.teacher_heads[i](theirs.stages[i]) for i in range(2)]
+    told = [heads["teacher_heads"][i](theirs.stages[i]) for i in range(2)]
     alone = sum((F.cross_entropy(logits, joint) for logits in told), torch.zeros(()))
-    wanted_gradients = torch.autograd.grad(alone, list(made.teacher_heads.parameters()))
+    wanted_gradients = torch.autograd.grad(alone, list(heads["teacher_heads"].parameters()))
     logits, loss = made(student, BATCH)
     assert logits.shape == (N, 10)
-    for a, b in zip(torch.autograd.grad(loss, list(made.teacher_heads.parameters())), wanted_gradients, strict=True):
+    for a, b in zip(
+        torch.autograd.grad(loss, list(heads["teacher_heads"].parameters())), wanted_gradients, strict=True
+    ):
         assert torch.allclose(a, b, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", [n for n in FOLLOWING if n not in ("crd", "vid", "cc")])
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(name: str) -> None:
     teacher = network().eval()
-    made = auxiliary(name, teacher, teacher).eval()
-    if isinstance(made, hint.Hint):
-        made.regressor = nn.Sequential(nn.Identity())
-    if isinstance(made, rotations.Rotations):
-        made.teacher_heads.load_state_dict(made.student_heads.state_dict())
+    made = follow(name, teacher, teacher)
+    own: Any = made.built.eval()
+    if name == "fitnet":
+        own["regressor"] = nn.Identity()
+    if name == "hsakd":
+        own["teacher_heads"].load_state_dict(own["student_heads"].state_dict())
     _, loss = made(teacher, BATCH)
-    if isinstance(made, review.Review | rotations.Rotations):  # what is left does not depend on the student
+    if name in ("reviewkd", "hsakd"):  # what is left does not depend on the student
         assert math.isfinite(float(loss))
     else:
         assert float(loss) == pytest.approx(0, abs=1e-6)
@@ -313,10 +338,10 @@ def test_the_loss_is_that_of_kd_and_beta_times_the_framework_s(kd_weight: float)
         return probs
 
     supervision = teach if kd_weight else None
-    made = auxiliary("at", teacher, student)
+    made = follow("at", teacher, student)
     found = objective(student, config, supervision, made)(BATCH)
     plain = objective(student, small.student(**given), supervision)(BATCH)
-    apart = at.loss(features(student, BATCH.images), features(teacher, BATCH.images))
+    apart = compared("at", features(student, BATCH.images), features(teacher, BATCH.images))
     assert torch.allclose(found, plain + 50 * apart, rtol=1e-5)
 
 
@@ -384,8 +409,8 @@ def test_the_teacher_is_asked_and_never_changed() -> None:
     before = {k: v.clone() for k, v in teacher.network.state_dict().items()}
     for name in FOLLOWING:
         student = network()
-        made = auxiliary(name, teacher.network, student).train()  # type: ignore[arg-type]
-        assert not any("_teacher" in key for key in made.state_dict())
+        made = follow(name, teacher.network, student)  # type: ignore[arg-type]
+        assert not any(module is teacher.network for module in made.built.train().modules())
         _, loss = made(student, BATCH)
         loss.backward()
         assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in student.parameters())
@@ -479,13 +504,7 @@ def test_networks_of_the_papers_are_compared(student: str, teacher: str) -> None
     images = torch.rand(4, 3, 32, 32)
     mine, theirs = (models.build(name, 10, 3, 32).train() for name in (student, teacher))
     theirs.eval()
-    shapes = shapes_of(mine, 32), shapes_of(theirs, 32)
     seen = Batch(INDEX[:4], 0, images, BATCH.labels[:4], 0.0)
-    for made in (hint.Hint, information.Information, review.Review, rotations.Rotations):
-        logits, loss = made(theirs, *shapes)(mine, seen)
+    for name in ("fitnet", "vid", "reviewkd", "hsakd", "at"):
+        logits, loss = Following(FRAMEWORKS[name], theirs, built(name, mine, theirs, 32))(mine, seen)
         assert logits.shape == (4, 10) and torch.isfinite(loss)
-    assert torch.isfinite(at.loss(features(mine, images), features(theirs, images)))
-
-
-def test_outputs_are_named_as_torchdistill_takes_them() -> None:
-    assert outputs(e=1) == {"e": {"output": 1, "input": 1}}

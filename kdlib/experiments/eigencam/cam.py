@@ -7,9 +7,6 @@ Source: Muhammad and Yeasin, "Eigen-CAM: class activation map using principal co
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -42,46 +39,32 @@ def signs(projections: Floats, activations: Floats) -> Floats:
     return np.where(decided < 0, -1, 1).astype(np.float32)
 
 
-@functools.cache
-def _signed() -> type[Any]:
-    """Return the library's Eigen-CAM with its sign fixed; importing the library takes seconds."""
-    from pytorch_grad_cam import EigenCAM
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
-    class SignedEigenCAM(EigenCAM):  # type: ignore[misc]
-        """Fix the sign before the library cuts off what is negative."""
-
-        def get_cam_image(
-            self, inputs: Tensor, layer: Any, targets: Any, activations: Floats, gradients: Any, smooth: bool
-        ) -> Floats:
-            """Return the signed projections `(n, h, w)`."""
-            with threadpool_limits(1, "blas"):  # an SVD of this size is slower with more, by far beside other jobs
-                found = super().get_cam_image(inputs, layer, targets, activations, gradients, smooth)
-            signed: Floats = found * signs(found, activations)[:, None, None]
-            return signed
-
-    return SignedEigenCAM
-
-
 def eigen_cam(network: Network, images: Tensor, stage: int = 1) -> Tensor:
-    """Return the Eigen-CAM of every image, float32 `(n, height, width)` in [0, 1]; the network is not changed.
+    """Return the Eigen-CAM of every image, float32 `(n, height, width)` in [0, 1], as pytorch-grad-cam makes it.
 
     At one stage the activations of an image are a matrix A `(h·w, channels)`, centred over positions; its first right
     singular vector v gives the map max(± A v, 0), scaled so that its largest value is 1 and enlarged to the size of the
     image. `signs` says which sign. A map without any variation is zero.
 
     Args:
-        network: in eval mode.
+        network: is put in eval mode.
         images: `(n, channels, height, width)`, on the network's device.
         stage: ≥ 1, counted from the last, which is 1.
     """
-    maker = _signed()(network, [network.blocks[-stage]])
-    try:
-        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):  # the library takes no bfloat16
-            parts = [maker(input_tensor=part, targets=None) for part in torch.split(images, BATCH)]
-    finally:
-        maker.activations_and_grads.release()  # its hooks
-    return torch.from_numpy(np.concatenate(parts)).clamp(0, 1)
+    from pytorch_grad_cam.utils.image import scale_cam_image  # takes seconds
+    from pytorch_grad_cam.utils.svd_on_activations import get_2d_projection
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    height, width = images.shape[2:]
+    maps = []
+    for part in torch.split(images, BATCH):
+        with torch.no_grad(), torch.autocast(images.device.type, enabled=False):  # numpy has no bfloat16
+            activations = network.eval().stages(part)[-stage].cpu().numpy()
+        with threadpool_limits(1, "blas"):  # an SVD of this size is slower with more, by far beside other jobs
+            found = get_2d_projection(activations)
+        positive = np.maximum(found * signs(found, activations)[:, None, None], 0)
+        maps.append(scale_cam_image(scale_cam_image(positive, (width, height))))  # enlarging lowers the largest value
+    return torch.from_numpy(np.concatenate(maps)).clamp(0, 1)
 
 
 def shares(maps: Tensor) -> Tensor:

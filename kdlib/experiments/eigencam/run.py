@@ -9,7 +9,6 @@ rows in the test set and their classes, and `pictures`, the first images themsel
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -38,15 +37,12 @@ def chosen(labels: Tensor, images: int) -> Tensor:
     return torch.tensor([row for turn in turns for row in turn][:images])
 
 
-@dataclass
 class Maps:
     """Gather the maps of a teacher's networks, one after the other: their mean, spread and mean entropy."""
 
-    count: int = 0
-    mean: Tensor = field(default_factory=lambda: torch.zeros(()))
-    squares: Tensor = field(default_factory=lambda: torch.zeros(()))
-    """Σ (map − mean)² so far."""
-    entropy: Tensor = field(default_factory=lambda: torch.zeros(()))
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self.squares = self.entropy = torch.zeros(())  # squares: Σ (map − mean)² so far
 
     def add(self, maps: Tensor) -> None:
         """Take in one network's maps `(n, h, w)`."""

@@ -1,11 +1,21 @@
-"""What a synthetic experiment is a function of. (No torch.)"""
+"""What a synthetic experiment is a function of: its parameters, and what is refused of them. (No torch.)
+
+A set is a text joined by `+`, kept in one way: each element once, in order.
+"""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from enum import StrEnum
-from typing import ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
-from kdlib.base.config import Config, Precision, RunType, parameter
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from kdlib.base.config import Config, Precision, RunType, at_constants, parameter
+from kdlib.base.errors import InputError
 
 QUALITY = ("accuracy", "nll", "l2_to_bcp", "ece")
 """Of a network on points that it does not learn from."""
@@ -29,6 +39,52 @@ class Supervision(StrEnum):
     """w p + (1 - w) label, for each w of `kd_weights`."""
 
 
+MEMORY = 8 * 2**30
+"""Bytes that a synthetic experiment may need, by `memory`."""
+SHARPEST = 1e-12
+"""Least noise variance in units of the largest squared mean value: below it the BCPs are lost to rounding."""
+
+
+def a_set(
+    read: Callable[[str], float], allowed: str, least: int = 1, write: Callable[[Any], str] = "{:.12g}".format
+) -> AfterValidator:
+    """Say that a text is a set of `least` elements or more, of which `read` makes numbers to order them by.
+
+    `read` raises a ValueError for what is none of those `allowed`, `write` undoes it.
+    """
+
+    def check(text: str) -> str:
+        try:
+            values = sorted({read(part.strip()) for part in text.split("+") if part.strip()})
+        except ValueError:
+            values = []
+        if len(values) < least:
+            raise PydanticCustomError("set", "allowed are {allowed}, joined by +", {"allowed": allowed})
+        return "+".join(map(write, values))
+
+    return AfterValidator(check)
+
+
+def _between(low: float, high: float, text: str) -> float:
+    if not low < float(text) < high:
+        raise ValueError
+    return float(text)
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise ValueError
+    return int(text)
+
+
+KINDS = list(Supervision)
+Seeds = Annotated[str, a_set(_seed, f"whole numbers below {2**31}")]
+Supervisions = Annotated[str, a_set(KINDS.index, ", ".join(KINDS), write=KINDS.__getitem__)]
+Concentrations = Annotated[str, a_set(partial(_between, 0, 1e6), "numbers above 0 and below a million")]
+Weights = Annotated[str, a_set(partial(_between, 0, 1), "numbers between 0 and 1")]
+MeanValues = Annotated[str, a_set(partial(_between, -1e6, 1e6), "two numbers or more", least=2)]
+
+
 class SyntheticConfig(Config):
     """Networks of many seeds and supervisions on a Gaussian mixture, trained together."""
 
@@ -41,15 +97,15 @@ class SyntheticConfig(Config):
     eval_samples: ClassVar[None] = None  # type: ignore[misc]
     precision: ClassVar[Precision] = Precision.FLOAT32  # type: ignore[misc]
 
-    seeds: str = parameter("0+1+2+3+4+5+6+7+8+9", "seeds, each with a problem and weights of its own", kind="set")
-    supervisions: str = parameter(
+    seeds: Seeds = parameter("0+1+2+3+4+5+6+7+8+9", "seeds, each with a problem and weights of its own", kind="set")
+    supervisions: Supervisions = parameter(
         "one_hot+exact_bcp+noisy_bcp", "one_hot, exact_bcp, noisy_bcp and mixture, joined by +", kind="set"
     )
-    concentrations: str = parameter("0.5+5", "noisy_bcp: c of Dirichlet(c p); less is noisier", kind="set")
-    kd_weights: str = parameter("0.5", "mixture: weights of the BCP, those of the labels 1 - that", kind="set")
+    concentrations: Concentrations = parameter("0.5+5", "noisy_bcp: c of Dirichlet(c p); less is noisier", kind="set")
+    kd_weights: Weights = parameter("0.5", "mixture: weights of the BCP, those of the labels 1 - that", kind="set")
     classes: int = parameter(5, "classes of the mixture, equally probable", ge=2, le=1000)
     dimensions: int = parameter(30, "coordinates of a point", ge=1, le=10_000)
-    mean_values: str = parameter("4+5+6", "what a coordinate of a class mean is drawn from", kind="set")
+    mean_values: MeanValues = parameter("4+5+6", "what a coordinate of a class mean is drawn from", kind="set")
     noise_variance: float = parameter(2.5, "variance of a point around its class mean", gt=0, le=1000)
     points: int = parameter(50_000, "points: 45 % training, 45 % validation, 10 % test", ge=100, le=10_000_000)
     layers: int = parameter(2, "hidden layers; 0: softmax regression, whose optimum is known", ge=0, le=10)
@@ -60,3 +116,80 @@ class SyntheticConfig(Config):
     validate_every: int = parameter(1000, "steps between validations", ge=1, le=100_000_000)
     validation_points: int = parameter(2000, "points of a validation", ge=10, le=1_000_000)
     gradient_points: int = parameter(1000, "training points whose gradients' variance is measured", ge=10, le=1_000_000)
+
+
+def memory(config: SyntheticConfig, seeds: int, supervisions: int) -> dict[tuple[str, ...], float]:
+    """Return about how many bytes each part of an experiment needs, by the parameters that it grows with.
+
+    With S seeds, T = S · supervisions networks of N numbers, n points of d coordinates and c classes: the problems in
+    float64 and stacked in float32 12 · S n (d + c), one more while it is drawn 12 · n d; targets 20 · T · 0.45 n c;
+    weights, velocities and their copies 16 · T N; m points with their activations in all networks at once
+    5 · T m (d + layers · width + c), where m is the largest of 0.1 n, validation_points and gradient_points; and nine
+    measures a validation, 36 · T each. At one and three seeds it is 1.3 and 1.4 times what a process took.
+    """
+    points, dimensions, classes, networks = config.points, config.dimensions, config.classes, seeds * supervisions
+    hidden = config.layers * config.width
+    widths = [dimensions, *[config.width] * config.layers, classes]
+    count = sum((inputs + 1) * outputs for inputs, outputs in itertools.pairwise(widths))
+    seen = max(0.1 * points, config.validation_points, config.gradient_points)
+    validations = config.steps / config.validate_every + 1
+    return {
+        ("points", "dimensions", "classes"): 12.0 * seeds * points * (dimensions + classes) + 12 * points * dimensions,
+        ("points", "classes"): 20 * networks * 0.45 * points * classes,
+        ("layers", "width", "dimensions", "classes"): 16.0 * networks * count,
+        ("points", "validation_points", "gradient_points", "dimensions", "layers", "width"): (
+            5 * networks * seen * (dimensions + hidden + classes)
+        ),
+        ("steps", "validate_every"): 4 * 9 * networks * validations,
+    }
+
+
+def check_memory(config: SyntheticConfig, seeds: int, supervisions: int) -> None:
+    """Refuse an experiment that would need more than `MEMORY`.
+
+    Raises:
+        InputError: it would; the sentence names the parameters of its largest part.
+    """
+    parts = memory(config, seeds, supervisions)
+    total = sum(parts.values())
+    if total > MEMORY:
+        names = max(parts, key=parts.__getitem__)
+        given = ", ".join(f"{name} = {getattr(config, name)}" for name in names)
+        raise InputError(
+            f"{given} are refused for {seeds} seeds and {supervisions} supervisions: they need about "
+            f"{total / 2**30:,.0f} GiB of memory, allowed are {MEMORY / 2**30:.0f} GiB."
+        )
+
+
+def normalised(config: SyntheticConfig) -> SyntheticConfig:
+    """Return the config with what has no effect beside the other parameters set back.
+
+    Raises:
+        InputError: numbers do not fit each other.
+    """
+    if config.steps % config.validate_every:
+        raise InputError(
+            f"validate_every = {config.validate_every} is refused: allowed is what divides steps = {config.steps}."
+        )
+    for name in ("validation_points", "gradient_points"):
+        most = round(0.45 * config.points)
+        if getattr(config, name) > most:
+            raise InputError(
+                f"{name} = {getattr(config, name)} is refused: of points = {config.points} there are {most}."
+            )
+    least = SHARPEST * max(float(value) ** 2 for value in config.mean_values.split("+"))
+    if config.noise_variance < least:
+        raise InputError(
+            f"noise_variance = {config.noise_variance:g} is refused with mean_values = {config.mean_values!r}: points "
+            f"would not differ from their means by more than rounding, allowed is {least:g} or more."
+        )
+    kinds = config.supervisions.split("+")
+    levels: dict[str, str] = {Supervision.NOISY_BCP: config.concentrations, Supervision.MIXTURE: config.kd_weights}
+    count = sum(len(levels.get(kind, "").split("+")) for kind in kinds)
+    check_memory(config, len(config.seeds.split("+")), count)
+    idle = {
+        "concentrations": Supervision.NOISY_BCP not in kinds,
+        "kd_weights": Supervision.MIXTURE not in kinds,
+        "width": config.layers == 0,
+    }
+    return at_constants(config, (name for name, without_effect in idle.items() if without_effect))

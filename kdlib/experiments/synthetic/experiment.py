@@ -11,6 +11,7 @@ import itertools
 import signal
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 import torch
@@ -22,18 +23,8 @@ from kdlib.base.errors import NotFinite
 from kdlib.experiments.synthetic import measures
 from kdlib.experiments.synthetic.config import EXACT, GRADIENTS, QUALITY, SyntheticConfig
 from kdlib.experiments.synthetic.measures import Points
-from kdlib.experiments.synthetic.problem import (
-    TRAIN,
-    VALIDATION,
-    Level,
-    Stream,
-    draw,
-    generator,
-    levels,
-    numbers,
-)
-from kdlib.experiments.synthetic.softmax_regression import constants
-from kdlib.experiments.synthetic.trajectories import Shape, Trajectories, forward
+from kdlib.experiments.synthetic.problem import TRAIN, VALIDATION, Stream, draw, generator, levels
+from kdlib.experiments.synthetic.trajectories import Part, Shape, Trajectories, forward
 from kdlib.store import runs
 from kdlib.store.runs import Run
 from kdlib.training import checkpoints
@@ -61,8 +52,8 @@ class Experiment:
     def __init__(self, config: SyntheticConfig, hardware: Hardware) -> None:
         self.config, device = config, hardware.torch_device
         self.seeds = [int(seed) for seed in config.seeds.split("+")]
-        self.levels: list[Level] = levels(config.supervisions, config.concentrations, config.kd_weights)
-        values = numbers(config.mean_values)
+        self.levels = levels(config.supervisions, config.concentrations, config.kd_weights)
+        values = [float(value) for value in config.mean_values.split("+")]
         mixtures = [
             draw(seed, config.classes, config.dimensions, values, config.noise_variance, config.points)
             for seed in self.seeds
@@ -77,8 +68,7 @@ class Experiment:
             )
             for low, high in itertools.pairwise(ends)
         )
-        everyone = torch.arange(len(self.seeds), device=device)
-        self.validation = validation.of(everyone, config.validation_points)
+        self.validation = validation.of(torch.arange(len(self.seeds), device=device), config.validation_points)
         told = [
             level.targets(mixture, slice(self.rows), seed)
             for level in self.levels
@@ -130,49 +120,37 @@ class Experiment:
                 f"{self.config.learning_rate:g} may help."
             )
         place = self.step // self.config.validate_every
-        for what, names, work in (
-            ("validation", (*QUALITY, *(EXACT if self.config.layers == 0 else ())), self._quality),
-            ("gradients", GRADIENTS, self._gradients),
-        ):
+        for what, work in (("validation", self._quality), ("gradients", self._gradients)):
             started = time.perf_counter()
-            for name, values in zip(names, self.paths.map(work), strict=True):
+            for name, values in self.paths.map(work).items():
                 self.recorded[name][:, place] = values
             self.seconds[what] += time.perf_counter() - started
 
-    def _layers(self, chosen: Tensor) -> list[Tensor]:
-        return self.paths.shape.views(self.paths.numbers[chosen[0] : chosen[-1] + 1])
+    def _quality(self, part: Part, points: Points | None = None) -> dict[str, Tensor]:
+        seeds = part.rows % len(self.seeds)
+        seen = (points or self.validation).of(seeds)
+        found = measures.quality(forward(part.layers, seen.points)[-1], seen)
+        return found | measures.exact(part.layers, seen, self.optimum[seeds])
 
-    def _quality(self, part: int, chosen: Tensor, points: Points | None = None) -> list[Tensor]:
-        seeds = chosen.to(self.targets.device) % len(self.seeds)
-        layers, seen = self._layers(chosen), (points or self.validation).of(seeds)
-        logits = forward(layers, seen.points)[-1]
-        more = measures.exact(layers, seen, self.optimum[seeds]) if len(layers) == 1 else []
-        return [*measures.quality(logits, seen), *more]
-
-    def _gradients(self, part: int, chosen: Tensor) -> list[Tensor]:
-        place, most = chosen.to(self.targets.device), self.config.gradient_points
-        seen = self.train.of(place % len(self.seeds), most)
-        return measures.gradients(self._layers(chosen), seen, self.targets[place, :most])
-
-    def by_supervision(self, values: Tensor) -> Tensor:
-        """Return values `(T, …)` as `(supervisions, seeds, …)`."""
-        return values.reshape(len(self.levels), len(self.seeds), *values.shape[1:])
+    def _gradients(self, part: Part) -> dict[str, Tensor]:
+        most = self.config.gradient_points
+        seen = self.train.of(part.rows % len(self.seeds), most)
+        return measures.gradients(part.layers, seen, self.targets[part.rows, :most])
 
     def results(self) -> tuple[dict[str, float], dict[str, Tensor]]:
         """Return the point values, means over seeds, and the arrays that the run keeps."""
-        arrays = {name: self.by_supervision(values) for name, values in self.recorded.items()}
-        arrays["step"] = torch.arange(arrays["nll"].shape[2]) * self.config.validate_every
+        measured = dict(self.recorded)
         tested = self.paths.map(functools.partial(self._quality, points=self.test))
-        arrays |= {
-            f"test_{name}": self.by_supervision(v) for name, v in zip(QUALITY, tested[: len(QUALITY)], strict=True)
-        }
-        for prefix, seen in (("", self.validation), ("test_", self.test)):
-            best = measures.quality(seen.bcp.clamp_min(torch.finfo().tiny).log(), seen)
-            arrays |= {f"bayes_{prefix}{name}": v for name, v in zip(QUALITY[:2], best[:2], strict=True)}
+        measured |= {f"test_{name}": tested[name] for name in QUALITY}
         if self.config.layers == 0:
             seeds = torch.arange(len(self.targets), device=self.targets.device) % len(self.seeds)
-            told = constants(self.train.points[seeds], self.targets, self.train.bcp[seeds])
-            arrays |= {"noise": self.by_supervision(told.noise), "smoothness": self.by_supervision(told.smoothness)}
+            measured |= measures.constants(self.train.of(seeds), self.targets)
+        # (T, …) as (supervisions, seeds, …)
+        arrays = {name: values.unflatten(0, (len(self.levels), -1)) for name, values in measured.items()}
+        arrays["step"] = torch.arange(arrays["nll"].shape[2]) * self.config.validate_every
+        for prefix, seen in (("", self.validation), ("test_", self.test)):
+            best = measures.quality(seen.bcp.clamp_min(torch.finfo().tiny).log(), seen)
+            arrays |= {f"bayes_{prefix}{name}": best[name] for name in ("accuracy", "nll")}
         late = arrays["step"] > self.config.steps / 2
         metrics = {"bayes_accuracy": float(arrays["bayes_test_accuracy"].mean())}
         for k, level in enumerate(self.levels):
@@ -183,23 +161,24 @@ class Experiment:
                 metrics[f"distance_{level.name}"] = float(arrays["distance"][k][:, late].mean())
         return metrics, arrays
 
+    def _state(self) -> dict[str, Tensor]:
+        recorded = {f"recorded/{name}": values for name, values in self.recorded.items()}
+        return {"numbers": self.paths.numbers, "velocity": self.paths.velocity, **recorded}
+
     def save(self, run: Run) -> None:
         """Write a checkpoint."""
-        tensors = {"numbers": self.paths.numbers, "velocity": self.paths.velocity}
-        tensors |= {f"recorded/{name}": values for name, values in self.recorded.items()}
-        checkpoints.save_step(run.checkpoints, self.step, tensors, {"identity": run.name, "seconds": self.seconds})
+        about = {"identity": run.name, "seconds": self.seconds}
+        checkpoints.save_step(run.checkpoints, self.step, self._state(), about)
 
     def restore(self, run: Run) -> bool:
         """Go back to the newest checkpoint, and say whether there was one."""
         found = checkpoints.newest(run.checkpoints, run.name)
         if found is None:
             return False
-        tensors, state = found
-        self.paths.numbers.copy_(tensors["numbers"])
-        self.paths.velocity.copy_(tensors["velocity"])
-        for name, values in self.recorded.items():
-            values.copy_(tensors[f"recorded/{name}"])
-        self.step, self.seconds = int(state["step"]), dict(state["seconds"])
+        tensors, about = found
+        for name, values in self._state().items():
+            values.copy_(tensors[name])
+        self.step, self.seconds = int(about["step"]), dict(about["seconds"])
         return True
 
 
@@ -215,25 +194,21 @@ def fit(config: SyntheticConfig, run: Run, hardware: Hardware) -> None:
     if not experiment.restore(run):
         experiment.look()
     saved, wait = time.perf_counter(), SAVE_EVERY
-    bar = progress.bar(config.steps, experiment.step, "synthetic")
-    with interruptible() as asked:
-        while experiment.step < config.steps:
-            before = experiment.step
-            experiment.train_on(min(BLOCK, config.validate_every - before % config.validate_every))
-            if experiment.step % config.validate_every == 0:
-                experiment.look()
-            bar.update(experiment.step - before)
-            now = time.perf_counter()
-            if asked() or now - saved > wait:
-                experiment.save(run)
-                saved = time.perf_counter()
-                wait = max(SAVE_EVERY, 50 * (saved - now))
-            if asked():
-                bar.close()
-                experiment.paths.close()
-                raise SystemExit(143) if asked() == signal.SIGTERM else KeyboardInterrupt
-    bar.close()
-    metrics, arrays = experiment.results()
-    experiment.paths.close()
+    with closing(experiment.paths), progress.bar(config.steps, experiment.step, "synthetic") as bar:
+        with interruptible() as asked:
+            while experiment.step < config.steps:
+                before = experiment.step
+                experiment.train_on(min(BLOCK, config.validate_every - before % config.validate_every))
+                if experiment.step % config.validate_every == 0:
+                    experiment.look()
+                bar.update(experiment.step - before)
+                now = time.perf_counter()
+                if asked() or now - saved > wait:
+                    experiment.save(run)
+                    saved = time.perf_counter()
+                    wait = max(SAVE_EVERY, 50 * (saved - now))
+                if asked():
+                    raise SystemExit(143) if asked() == signal.SIGTERM else KeyboardInterrupt
+        metrics, arrays = experiment.results()
     notes = {f"{what}_seconds": round(seconds, 3) for what, seconds in experiment.seconds.items()}
     runs.finish(run, metrics, arrays=arrays, notes=notes, started=started)

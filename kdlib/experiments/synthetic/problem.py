@@ -74,11 +74,6 @@ def draw(seed: int, classes: int, dimensions: int, values: Sequence[float], vari
     return Mixture((raw - middle) / scale, labels, bayes(raw, means, variance), optimum)
 
 
-def one_hot(labels: NDArray[np.int64], classes: int) -> Floats:
-    """Return label vectors e_y `(n, classes)`."""
-    return np.eye(classes)[labels]
-
-
 def dirichlet(bcp: Floats, concentration: float, seed: int) -> Floats:
     """Return noisy BCPs `(n, classes)`, a draw of Dirichlet(c·p) a row.
 
@@ -100,13 +95,12 @@ class Level:
 
     supervision: Supervision
     value: float = 0.0
-    """The concentration c of `noisy_bcp`, the kd_weight w of `mixture`."""
+    """The concentration c of `noisy_bcp`, the kd_weight w of `mixture`, both above 0."""
 
     @property
     def name(self) -> str:
         """Return `one_hot`, `exact_bcp`, `noisy_bcp_5`, `mixture_0.5`."""
-        plain = self.supervision in (Supervision.ONE_HOT, Supervision.EXACT_BCP)
-        return str(self.supervision) if plain else f"{self.supervision}_{self.value:g}"
+        return f"{self.supervision}_{self.value:g}" if self.value else str(self.supervision)
 
     @property
     def noise_share(self) -> float:
@@ -126,20 +120,12 @@ class Level:
             return bcp
         if self.supervision is Supervision.NOISY_BCP:
             return dirichlet(bcp, self.value, seed)
-        hard = one_hot(mixture.labels[rows], bcp.shape[1])
+        hard: Floats = np.eye(bcp.shape[1])[mixture.labels[rows]]
         return hard if self.supervision is Supervision.ONE_HOT else self.value * bcp + (1 - self.value) * hard
-
-
-def numbers(joined: str) -> list[float]:
-    """Return the numbers of a set such as `5+0.5`."""
-    return [float(part) for part in joined.split("+")]
 
 
 def levels(supervisions: str, concentrations: str, kd_weights: str) -> list[Level]:
     """Return the supervisions of an experiment, each noise level one of its own."""
-    found = []
-    for name in supervisions.split("+"):
-        kind = Supervision(name)
-        values = {Supervision.NOISY_BCP: concentrations, Supervision.MIXTURE: kd_weights}
-        found += [Level(kind, v) for v in numbers(values[kind])] if kind in values else [Level(kind)]
-    return found
+    values = {Supervision.NOISY_BCP: concentrations, Supervision.MIXTURE: kd_weights}
+    kinds = [Supervision(name) for name in supervisions.split("+")]
+    return [Level(kind, float(value)) for kind in kinds for value in values.get(kind, "0").split("+")]

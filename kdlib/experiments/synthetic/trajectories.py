@@ -31,11 +31,6 @@ class Shape:
         """Return (inputs, outputs) of every layer."""
         return list(itertools.pairwise(self.widths))
 
-    @property
-    def numbers(self) -> int:
-        """Return the number of weights and biases."""
-        return sum((inputs + 1) * outputs for inputs, outputs in self.layers)
-
     def views(self, flat: Tensor) -> list[Tensor]:
         """Return the layers `(T, inputs + 1, outputs)` as views of all numbers `(T, numbers)`."""
         parts = torch.split(flat, [(inputs + 1) * outputs for inputs, outputs in self.layers], 1)
@@ -66,15 +61,19 @@ def backward(layers: Sequence[Tensor], activations: Sequence[Tensor], errors: Te
     return deltas
 
 
-class _Steps:
-    """Take steps of a few trajectories; all views are made once."""
+class Part:
+    """Take steps of a few trajectories, `rows` of all; all views of their numbers are made once."""
 
-    def __init__(self, shape: Shape, numbers: Tensor, velocity: Tensor, rate: float, momentum: float) -> None:
-        self.numbers, self.velocity, self.rate, self.momentum = numbers, velocity, rate, momentum
-        self.layers, self.moves = shape.views(numbers), shape.views(velocity)
+    def __init__(
+        self, shape: Shape, rows: Tensor, numbers: Tensor, velocity: Tensor, rate: float, momentum: float
+    ) -> None:
+        here = slice(int(rows[0]), int(rows[-1]) + 1)
+        self.rows, self.numbers, self.velocity = rows.to(numbers.device), numbers[here], velocity[here]
+        self.rate, self.momentum = rate, momentum
+        self.layers, self.moves = shape.views(self.numbers), shape.views(self.velocity)
         # the last entry of a layer's input stays 1: the bias
-        self.inputs = [numbers.new_ones(len(numbers), 1, i + 1) for i, _ in shape.layers]
-        self.outputs = [numbers.new_empty(len(numbers), 1, o) for _, o in shape.layers]
+        self.inputs = [numbers.new_ones(len(rows), 1, i + 1) for i, _ in shape.layers]
+        self.outputs = [numbers.new_empty(len(rows), 1, o) for _, o in shape.layers]
         self.heads = [a[:, :, :-1] for a in self.inputs]
         self.columns = [a.transpose(1, 2) for a in self.inputs]
         self.backwards = [layer[:, :-1].transpose(1, 2) for layer in self.layers]
@@ -110,19 +109,17 @@ class Trajectories:
     def __init__(self, shape: Shape, initial: Tensor, rate: float, momentum: float, threads: int = 1) -> None:
         self.shape, self.numbers, self.velocity = shape, initial.clone(), torch.zeros_like(initial)
         count = min(threads, len(initial)) if initial.device.type == "cpu" else 1
-        self.parts = torch.arange(len(initial)).tensor_split(count)
-        self._steps = [
-            _Steps(shape, self.numbers[p[0] : p[-1] + 1], self.velocity[p[0] : p[-1] + 1], rate, momentum)
-            for p in self.parts
+        self.parts = [
+            Part(shape, rows, self.numbers, self.velocity, rate, momentum)
+            for rows in torch.arange(len(initial)).tensor_split(count)
         ]
         # a new thread begins with as many threads of its own as there are cores
         self._pool = ThreadPoolExecutor(count, initializer=partial(torch.set_num_threads, 1)) if count > 1 else None
 
-    def map(self, work: Callable[[int, Tensor], list[Tensor]]) -> list[Tensor]:
-        """Return `work(part, rows)` of every part side by side, its tensors joined over the trajectories."""
-        mapped = self._pool.map if self._pool else map
-        done = list(mapped(work, range(len(self.parts)), self.parts))
-        return [torch.cat(pieces) for pieces in zip(*done, strict=True)]
+    def map(self, work: Callable[[Part], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return `work` of every part, side by side, its tensors joined over the trajectories."""
+        done = list((self._pool.map if self._pool else map)(work, self.parts))
+        return {name: torch.cat([found[name] for found in done]) for name in done[0]}
 
     def advance(self, points: Tensor, targets: Tensor, rows: Tensor) -> None:
         """Take steps: at step i trajectory t sees row `rows[i, seed of t]`.
@@ -133,12 +130,11 @@ class Trajectories:
             rows: `(steps, seeds)`.
         """
 
-        def work(part: int, chosen: Tensor) -> list[Tensor]:
-            seeds = chosen.to(rows.device) % len(points)
+        def work(part: Part) -> dict[str, Tensor]:
+            seeds = part.rows % len(points)
             seen = rows[:, seeds]
-            x, q = points[seeds, seen], targets[chosen.to(rows.device), seen]
-            self._steps[part].take(x[:, :, None], q[:, :, None])
-            return []
+            part.take(points[seeds, seen][:, :, None], targets[part.rows, seen][:, :, None])
+            return {}
 
         self.map(work)
 

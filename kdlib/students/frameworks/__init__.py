@@ -33,12 +33,7 @@ FRAMEWORKS: Registry[Framework] = Registry(
 
 
 def check(
-    config: StudentConfig,
-    classes: int,
-    omitted: int,
-    student: Network,
-    kind: Kind | None,
-    teacher: Network | None,
+    config: StudentConfig, classes: int, omitted: int, student: Network, kind: Kind | None, teacher: Network | None
 ) -> None:
     """Refuse a framework that the two networks, which may be shapes alone, or the supervision cannot have.
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from kdlib.students.config import StudentConfig
-    from kdlib.students.frameworks.base import Auxiliary, Both
+    from kdlib.students.frameworks.features import Both, Features
+    from kdlib.training.loop import Batch
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,6 @@ class Framework:
     """A way to learn from a teacher."""
 
     name: ClassVar[str]
-    meaning: ClassVar[str]
-    """One sentence, with its source."""
     title: ClassVar[str]
     """Its name in figures and tables."""
     weight: ClassVar[float | None] = None
@@ -65,15 +64,33 @@ class Framework:
     def answer(self, logits: Tensor, labels: Tensor, probs: Tensor, how: Tempered) -> Tensor:
         """Return the loss on labels and class probabilities, a mean over the batch in nats.
 
+        (1 - α) CE(softmax(z), y) + α T S KL(q ‖ softmax(z / S)), with α = `kd_weight`. T · S keeps the size of the
+        gradient when both temperatures rise; with T = S it is the familiar T².
+
         Args:
-            logits: the student's `(n, classes)`.
-            labels: `(n,)`.
-            probs: the teacher's `(n, classes)`, tempered already.
+            logits: the student's z `(n, classes)`.
+            labels: y `(n,)`.
+            probs: the teacher's q `(n, classes)`, tempered by T already.
+
+        Source: Hinton et al. (2015), section 2; with two temperatures as in Bayesian-KD's public code.
         """
-        from kdlib.students.loss import kd_loss
+        from torch.nn import functional as F
 
-        return kd_loss(logits, labels, probs, how.kd_weight, how.temperature, how.student_temperature)
+        logits = logits.float()
+        hard = F.cross_entropy(logits, labels) if how.kd_weight < 1 else logits.new_zeros(())
+        soft = F.kl_div(F.log_softmax(logits / how.student_temperature, 1), probs, reduction="batchmean")
+        return (1 - how.kd_weight) * hard + how.kd_weight * how.temperature * how.student_temperature * soft
 
-    def build(self, both: Both) -> Auxiliary:
-        """Return the loss on the networks' features with what it trains, drawn from torch's random state."""
+    def build(self, both: Both) -> nn.Module:
+        """Return what it trains and keeps beside the student, drawn from torch's random state; here nothing."""
+        from torch import nn
+
+        return nn.Module()
+
+    def views(self, images: Tensor) -> Tensor:
+        """Return the images that both networks see, the batch's own `(n, channels, height, width)` first."""
+        return images
+
+    def compare(self, mine: Features, theirs: Features, built: Any, batch: Batch) -> Tensor:
+        """Return its loss on the features of student and teacher, a scalar; `built` is what `build` gave."""
         raise NotImplementedError

@@ -9,6 +9,5 @@ class KD(Framework):
     """The teacher's class probabilities (Hinton et al., 2015)."""
 
     name = "kd"
-    meaning = "The teacher's class probabilities (Hinton et al., 2015)."
     title = "KD"
     follows = False

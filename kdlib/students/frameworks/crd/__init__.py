@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdlib.base.errors import InputError
 from kdlib.students.frameworks.framework import Framework
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from kdlib.students.config import StudentConfig
-    from kdlib.students.frameworks.base import Auxiliary, Both
+    from kdlib.students.frameworks.features import Both, Features
+    from kdlib.training.loop import Batch
 
 
 class CRD(Framework):
     """Embeddings that tell an image from those of other classes (Tian et al., 2020)."""
 
     name = "crd"
-    meaning = "Embeddings that tell an image from those of other classes (Tian et al., 2020)."
     title = "CRD"
     weight = 0.8
     weights = {"digits": 0.02}
@@ -29,8 +31,13 @@ class CRD(Framework):
                 "from those of other classes, so at least two must stay."
             )
 
-    def build(self, both: Both) -> Auxiliary:
-        """Return the loss with what it trains."""
-        from kdlib.students.frameworks.crd.loss import Contrast
+    def build(self, both: Both) -> nn.Module:
+        """Return the embeddings and memories of both networks."""
+        from kdlib.students.frameworks.crd.contrast import Contrast
 
-        return Contrast(both.student, both.teacher, both.rows, both.labels)
+        return Contrast(both)
+
+    def compare(self, mine: Features, theirs: Features, built: Any, batch: Batch) -> Tensor:
+        """Return the contrastive loss of both directions."""
+        total: Tensor = built(mine.embedding, theirs.embedding, batch)
+        return total

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib.models.network import Network
-from kdlib.students.frameworks.base import Auxiliary, Features, dimensions
+from kdlib.students.frameworks.features import Both
 from kdlib.training.loop import Batch
 
 NEGATIVES, OF = 16_384, 50_000
@@ -21,7 +20,7 @@ def negatives(count: int) -> int:
     return max(1, min(NEGATIVES, round(count * NEGATIVES / OF)))
 
 
-class Contrast(Auxiliary):
+class Contrast(nn.Module):
     """Tell an image's embeddings from those of k images of other classes, the student's and the teacher's in turn.
 
     L = -mean_i [ln p_i / (p_i + k/N + ε) + Σ_j ln (k/N) / (p_j + k/N + ε)], p_j = exp(f · m_j / 0.07) / Z. f is one
@@ -32,10 +31,6 @@ class Contrast(Auxiliary):
     replacement.
 
     Source: Tian et al. (2020), section 3.2; the memories' loss as in its public benchmark.
-
-    Args:
-        rows: `(N,)` rows of the training split that the student sees.
-        labels: `(n,)` of the whole training split.
     """
 
     position: Tensor
@@ -43,27 +38,25 @@ class Contrast(Auxiliary):
     first: Tensor
     count: Tensor
 
-    def __init__(self, student: Network, teacher: Network, rows: Tensor, labels: Tensor) -> None:
+    def __init__(self, both: Both) -> None:
         from torchdistill.losses.mid_level import CRDLoss
         from torchdistill.models.wrapper import Normalizer4CRD
 
-        super().__init__(teacher)
-        width = dimensions(student)
-        self.negatives = negatives(len(rows))
-        self.student_embedding = Normalizer4CRD(nn.Linear(student.head.in_features, width))
-        self.teacher_embedding = Normalizer4CRD(nn.Linear(teacher.head.in_features, width))
+        super().__init__()
+        student, teacher = both.embeddings()
+        self.student_embedding, self.teacher_embedding = Normalizer4CRD(student), Normalizer4CRD(teacher)
+        seen, images = both.labels[both.rows], len(both.rows)
+        self.negatives = negatives(images)
         self.loss = CRDLoss(
-            "s", "which", "t", input_size=width, output_size=len(rows), num_negative_samples=self.negatives,
-            num_samples=len(rows), temperature=TEMPERATURE, momentum=MOMENTUM,
-        )  # fmt: skip
-        seen, position = labels[rows], torch.zeros(len(labels), dtype=torch.long)
-        position[rows] = torch.arange(len(rows))
-        count = torch.bincount(seen, minlength=student.classes)
+            "s", "which", "t", student.out_features, images, self.negatives, images, TEMPERATURE, MOMENTUM
+        )
+        position = torch.zeros(len(both.labels), dtype=torch.long)
+        position[both.rows] = torch.arange(images)
+        count = torch.bincount(seen, minlength=both.student.classes)
+        by_class, first = torch.argsort(seen, stable=True), count.cumsum(0) - count
         # functions of the data: nothing that a checkpoint must hold
-        self.register_buffer("position", position, persistent=False)
-        self.register_buffer("by_class", torch.argsort(seen, stable=True), persistent=False)
-        self.register_buffer("first", count.cumsum(0) - count, persistent=False)
-        self.register_buffer("count", count, persistent=False)
+        for name, values in {"position": position, "by_class": by_class, "first": first, "count": count}.items():
+            self.register_buffer(name, values, persistent=False)
 
     def draw(self, labels: Tensor) -> Tensor:
         """Return positions `(n, k)` of images of other classes than `labels` `(n,)`, from torch's random state."""
@@ -91,11 +84,11 @@ class Contrast(Auxiliary):
                 memory[own] = F.normalize(MOMENTUM * memory[own] + (1 - MOMENTUM) * embedding, dim=1)
         return found
 
-    def compare(self, batch: Batch, mine: Features, theirs: Features) -> Tensor:
-        """Return the contrastive loss of both directions."""
+    def forward(self, mine: Tensor, theirs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of the features `(n, d)` of student and teacher, in both directions."""
         own = self.position[batch.index]
         which = torch.cat([own[:, None], self.draw(batch.labels)], 1)
-        embeddings = self.student_embedding(mine.embedding), self.teacher_embedding(theirs.embedding)
+        embeddings = self.student_embedding(mine), self.teacher_embedding(theirs)
         both = [self.loss.compute_contrast_loss(score).sum() for score in self.scores(embeddings, own, which)]
         total: Tensor = both[0] + both[1]
         return total
