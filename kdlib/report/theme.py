@@ -1,6 +1,6 @@
 """How every figure looks: one style, one mark a kind of teacher, one axis label a measure. (No torch.)
 
-`style`, `MARKS` and `marks_of`, `name_of`, `axis_of`; then the strokes that figures share.
+`style`, `MARKS` and `marks_of`, `name_of`, `axis_of`; then what figures share.
 
 Figures are 7 inches wide with 13 point text, so that they can still be read at the width of a phone. Kinds
 differ in lightness, marker and line, so that they can be told apart in grey. The background is white, also
@@ -9,7 +9,9 @@ on a dark page.
 
 from __future__ import annotations
 
+import itertools
 import textwrap
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -19,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
-from kdlib.report.claims.inference import mean_interval
+from kdlib.report.inference import mean_interval
 from kdlib.students.config import EXACT_BCP, ONE_HOT
 from kdlib.students.frameworks import FRAMEWORKS
 from kdlib.teachers.kind import DASH, DOT, Mark
@@ -40,6 +42,10 @@ MARKS: dict[str, Mark] = {
     **{kind.name: kind.mark for kind in KINDS.values()},
 }
 """Every kind of teacher and the two supervisions without one; the same in every figure of the book."""
+SHAPES = ("o", "s", "D", "^", "v", "P", "X", "<", ">", "*")
+OTHERS = (Mark("#e377a2", "h", DASH, ""), Mark("#6b6b6b", "p", DOT, ".."), Mark("#2f7f93", "H", DASH, "xx"),
+          Mark("#a0522d", "d", DOT, "//"))  # fmt: skip
+"""Marks of labels that name no kind."""
 
 _MEASURES: dict[str, tuple[str, float]] = {
     "accuracy": ("accuracy (%)", 100),
@@ -119,8 +125,9 @@ def style() -> None:
 
 def name_of(label: object) -> str:
     """Return a label as readers see it: `exact_bcp` is "exact BCP", `one_hot` "one-hot"."""
-    if str(label) in _NAMES:
-        return _NAMES[str(label)]
+    first, _, rest = str(label).partition(" ")
+    if first in _NAMES:
+        return f"{_NAMES[first]} {rest}".strip()
     return " ".join(_WORDS.get(word, word) for word in str(label).replace("_", " ").split(" "))
 
 
@@ -142,36 +149,39 @@ def axis_of(column: str) -> tuple[str, float]:
 
 
 def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
-    """Return a mark for each label, all different: its kind's own, else one that is free.
+    """Return a mark for each label, all different, and the same in every figure wherever that leaves them different.
 
-    A label such as `laplace_full` takes the mark of the kind that it begins with, if no other label has.
-    Where no label has to do with a kind (temperatures, fractions), colours go from dark to light in order. More
-    labels than there are marks begin them again, paler.
+    A kind has its own; a label that begins with a kind (`variational T 4`) has the kind's, paler, one that ends with it
+    (`overtrained_laplace`) the kind's, darker; other labels have one of `OTHERS`. Where no label has to do with a kind
+    (temperatures, fractions), colours go from dark to light in order.
     """
     wanted = list(dict.fromkeys(map(str, labels)))
-    if not any(label.startswith(tuple(MARKS)) for label in wanted):
+    if not any(kind in label for label in wanted for kind in MARKS):
         return _ordered(wanted)
-    given = {label: MARKS[label] for label in wanted if label in MARKS}
-    taken: set[Mark] = set(given.values())
-    pale = 0
-    for label in sorted(label for label in wanted if label not in MARKS):  # the same in every figure of a page
-        free = [kind for kind, mark in MARKS.items() if mark not in taken]
-        if not free:  # every mark again, paler: rows and legends still name them
-            pale, taken = pale + 1, set()
-            free = list(MARKS)
-        own = [kind for kind in free if label.startswith(kind)]
-        # A label of no kind takes a kind's mark last of all from the floor and the ceiling.
-        chosen = own[0] if own else (free[2:] or free)[0] if free[:2] == [ONE_HOT, EXACT_BCP] else free[-1]
-        taken.add(MARKS[chosen])
-        given[label] = paler(MARKS[chosen], pale)
-    return given
+    given: dict[str, Mark] = {}
+    for label in sorted(wanted, key=lambda label: (label not in MARKS, label)):
+        mark, shapes = _mark_of(label), itertools.cycle(SHAPES)
+        while mark in given.values():
+            mark = replace(mark, marker=next(shapes))
+        given[label] = mark
+    return {label: given[label] for label in wanted}
 
 
-def paler(mark: Mark, times: int) -> Mark:
-    """Return a mark whose colour is mixed with white, by half at each time, at most twice."""
-    share = 0.5 ** min(times, 2)
+def _mark_of(label: str) -> Mark:
+    if label in MARKS:
+        return MARKS[label]
+    for kind in sorted(MARKS, key=len, reverse=True):
+        if label.startswith(kind):
+            return mixed(MARKS[kind], 255)
+        if label.endswith(kind):
+            return mixed(MARKS[kind], 0)
+    return OTHERS[zlib.crc32(label.encode()) % len(OTHERS)]
+
+
+def mixed(mark: Mark, other: int) -> Mark:
+    """Return a mark whose colour is mixed half with white (255) or black (0)."""
     parts = (int(mark.color[i : i + 2], 16) for i in (1, 3, 5))
-    return replace(mark, color="#" + "".join(f"{round(255 - share * (255 - part)):02x}" for part in parts))
+    return replace(mark, color="#" + "".join(f"{round((part + other) / 2):02x}" for part in parts))
 
 
 def _ordered(labels: Sequence[str]) -> dict[str, Mark]:
@@ -216,39 +226,3 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
     longest = max(len(str(entry.get_label())) for entry in handles)
     columns = min(len(handles), 3 if longest <= 14 else 2 if longest <= 32 else 1)
     figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
-
-
-def above(axes: Axes, x: float, text: str) -> None:
-    """Write a word above the panel at x."""
-    place = ("data", "axes fraction")
-    axes.annotate(text, (x, 1), (0, 4), xycoords=place, textcoords="offset points", ha="center", fontsize=12)
-
-
-def curve(axes: Axes, x: Floats, values: Floats, mark: Mark) -> None:
-    """Draw the mean over columns with its t interval, and a few markers."""
-    effects = [mean_interval(row[np.isfinite(row)]) for row in values]
-    middle = np.array([effect.mean for effect in effects])
-    every = max(1, len(x) // 8)
-    axes.plot(x, middle, color=mark.color, linestyle=mark.line, marker=mark.marker, markevery=every)
-    low, high = (np.array([getattr(effect, end) for effect in effects]) for end in ("low", "high"))
-    axes.fill_between(x, low, high, color=mark.color, alpha=0.15, linewidth=0)
-
-
-def dots(axes: Axes, rows: Sequence[tuple[float, Floats, Mark]], labels: Sequence[object]) -> None:
-    """Draw rows of seeds with their mean and interval, n at the right, labels at the left."""
-    for y, values, mark in rows:
-        if not len(values):
-            continue
-        effect = mean_interval(values)
-        axes.plot(values, np.full(len(values), y), "o", color=mark.color, alpha=0.35, ms=5.5, mec="none", zorder=2)
-        if effect.n > 1:
-            bar = [[effect.mean - effect.low], [effect.high - effect.mean]]
-            axes.errorbar(effect.mean, y, xerr=bar, color=mark.color, capsize=4, elinewidth=2.4, zorder=3)
-        size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)
-        axes.plot(effect.mean, y, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
-        axes.text(1.015, y, f"n = {effect.n}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
-    axes.set_yticks(range(len(labels)), [wrapped(label) for label in labels])
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.grid(axis="y", visible=False)
-    for edge in range(1, len(labels)):
-        axes.axhline(edge - 0.5, color="#eeeeee", linewidth=0.8, zorder=0.6)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib.base.config import Config
-from kdlib.report.claims.inference import Effect, paired, paired_relative
+from kdlib.report.inference import Effect, paired, paired_relative
 from kdlib.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -114,3 +114,20 @@ def effect(
     if both.empty:
         return None
     return (paired_relative if relative else paired)(both[treated].to_numpy(), both[baseline].to_numpy())
+
+
+def gains(
+    rows: pd.DataFrame, value: str = "test_accuracy", baseline: str = "deterministic", by: str = "teacher_label"
+) -> pd.DataFrame:
+    """Return each row's measure minus that of the baseline's row of the same seed, without the baseline; maybe no rows.
+
+    Args:
+        rows: one row a group and seed.
+        value: the measure; the column holds the differences.
+        baseline: the teacher label that is subtracted.
+        by: the column of groups, of which the baseline's first counts.
+    """
+    plain = rows[rows["teacher_label"] == baseline]
+    plain = plain[plain[by] == plain[by].iloc[0]].set_index("seed")[value] if len(plain) else plain[value]
+    others = rows[rows["teacher_label"] != baseline]
+    return others.assign(**{value: others[value] - others["seed"].map(plain)}).dropna(subset=value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kdlib.report.plots.style import WIDTH, name_of, style
+from kdlib.report.theme import WIDTH, name_of, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

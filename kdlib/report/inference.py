@@ -1,7 +1,6 @@
 """Intervals and tests over seeds, and over test images within one network. (No torch.)
 
-`paired`, `paired_relative` and `mean_interval` give an `Effect`; `gains` a table of paired effects;
-`holm` corrects for several of them; `bootstrap` resamples test images; `seeds_needed` plans. SciPy and statsmodels
+`paired`, `paired_relative` and `mean_interval` give an `Effect`; `holm` corrects for several of them; `bootstrap` resamples test images; `seeds_needed` plans. SciPy and statsmodels
 compute; each function imports what it calls, since SciPy's tests take the better part of a second to import.
 
 The unit is a seed (teacher and student share it). Five bootstrapped values cover far less than they say, so
@@ -124,50 +123,6 @@ def paired_relative(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Effect:
     with np.errstate(over="ignore"):  # the end of a very wide interval is infinite
         mean, low, high = np.expm1([effect.mean, effect.low, effect.high]).tolist()
     return replace(effect, mean=mean, low=low, high=high, relative=True)
-
-
-def gains(
-    frame: pd.DataFrame,
-    value: str = "test_accuracy",
-    baseline: str = "deterministic",
-    by: str = "teacher",
-    on: Sequence[str] = ("seed",),
-    level: float = 0.95,
-) -> pd.DataFrame:
-    """Return the paired gain of every group over the baseline group, a row a group in order of appearance.
-
-    Args:
-        frame: a table of runs, one row for each group and each value of `on`.
-        value: the column to compare.
-        baseline: the group that is subtracted.
-        by: the column of groups.
-        on: the columns that make a pair; a pair missing on either side is left out, and n says so.
-        level: coverage of the intervals, in (0, 1).
-
-    Returns:
-        Columns `by`, mean, low, high, n, sd, p, and p_holm: Holm's correction over the rows.
-
-    Raises:
-        InputError: no baseline, or two rows of a group with the same `on`.
-    """
-    import pandas as pd
-
-    keys = list(on)
-    twice = frame.duplicated([by, *keys])
-    if twice.any():
-        row = frame.loc[twice, [by, *keys]].iloc[0].to_dict()
-        raise InputError(f"{row} stands for several runs; choose one run a pair, or add to on = {keys}.")
-    wide = frame.pivot(index=keys, columns=by, values=value)
-    if baseline not in wide:
-        raise InputError(f"baseline = {baseline!r}; the column {by} has {', '.join(map(str, wide.columns))}.")
-    rows = []
-    for group in dict.fromkeys(frame[by]):
-        both = wide[[group, baseline]].dropna() if group != baseline else wide.iloc[:0]
-        if len(both):
-            effect = paired(both[group].to_numpy(), both[baseline].to_numpy(), level)
-            rows.append({by: group, **vars(effect)})
-    table = pd.DataFrame(rows, columns=[by, "mean", "low", "high", "n", "sd", "p"])
-    return table.assign(p_holm=holm(table["p"].to_numpy(np.float64)))
 
 
 def holm(p_values: ArrayLike) -> Floats:

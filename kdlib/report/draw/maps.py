@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kdlib.report.plots.style import WIDTH, style, wrapped
+from kdlib.report.theme import WIDTH, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
