@@ -81,11 +81,15 @@ def sentences(column: Column) -> list[str]:
                 f"teacher (n = {nearer.n})."
             )
         same = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
-        found, seen = (goes_with.within_seeds(one) for one in (rows, goes_with.at_temperature(column.frame, None)))
-        rank = f" Over teachers trained apart, distance and gain go together by {goes_with.rho(found)}" if found else ""
-        if rank:
-            tempered = f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}"
-            rank += f"{tempered if seen else ''} (Spearman; −1: nearer is always better)."
+        trained, seen = (goes_with.within_seeds(one) for one in (rows, goes_with.at_temperature(column.frame, None)))
+        rank = (
+            f" Over teachers trained apart, distance and gain go together by {goes_with.rho(trained)}"
+            if trained
+            else ""
+        )
+        if trained and seen:
+            rank += f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}"
+        rank += " (Spearman; −1: nearer is always better)." if trained else ""
         gain = signed(100 * means["gain"][best], 1)
         said.append(f"**The students that gain most over labels are {same}**, {gain} points.{rank}")
     counted = Counter(answer.verdict for answer in column.answers)

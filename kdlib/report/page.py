@@ -126,7 +126,9 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
     link = ""
     if rows is not None:
-        link = f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
+        link = (
+            f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
+        )
     show(
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '
         f'alt="{html.escape(alt)}" style="{img}"><figcaption style="{words}">{html.escape(caption)}{link}</figcaption>'
@@ -194,7 +196,7 @@ def means(rows: pd.DataFrame, measures: Sequence[str], by: str = "teacher_label"
     for name in measures:
         if name in rows and rows[name].notna().any():
             head, factor = axis_of(name)
-            cells[head] = groups[name].apply(lambda one, k=factor: with_interval(one * k))
+            cells[head] = groups[name].apply(lambda one: with_interval(one * factor))  # noqa: B023
     out = pd.DataFrame(cells).reset_index()
     return out.assign(**{by: out[by].map(name_of)}).rename(columns={by: ""})
 
