@@ -14,7 +14,7 @@ from kdlib import data
 from kdlib.report.bcp_tables import baseline_of
 from kdlib.report.claims import CLAIMS, Verdict, judge
 from kdlib.report.claims.choice import entering
-from kdlib.report.claims.inference import Effect, gains
+from kdlib.report.inference import Effect, gains
 from kdlib.report.pages import caption
 from kdlib.report.plots.cam import map_grid
 from kdlib.report.plots.style import axis_of, name_of

@@ -8,44 +8,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from kdlib.report.claims import Effect, mean_interval
-from kdlib.report.claims.choice import chosen
+from kdlib.report.choice import chosen
+from kdlib.report.inference import Effect, mean_interval, paired
+from kdlib.report.words import signed
 
-APART = (
-    "deterministic",
-    "variational",
-    "inducing",
-    "label_smoothing",
-    "mse",
-    "ensemble",
-    "ensemble_of_2",
-    "overtrained",
-)
+APART = ("deterministic", "variational", "inducing", "label_smoothing", "mse", "ensemble", "ensemble_of_2",
+         "overtrained")  # fmt: skip
 """Labels of teachers that share no training: those derived from another are left out."""
-MEASURES = ["test_kl_to_bcp", "train_kl_to_bcp"]
+DISTANCE = "test_kl_to_bcp"
+MEASURES = (DISTANCE, "train_kl_to_bcp")
+"""The distance on test images, and on the training images, which students see."""
 LEAST = 4
 """Teachers that make a rank correlation."""
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """Hold how a distance goes with the gain: below zero, nearer teachers have better students."""
-
-    measure: str
-    """The distance: on test images, or on the training images, which students see."""
-    within: Effect
-    """Spearman's ρ within each seed: its mean over seeds with a t interval."""
-    over_all: float
-    """ρ over the teachers' means."""
-    teachers: int
-
-
-def gains(students: pd.DataFrame, temperature: float | None) -> pd.DataFrame:
+def gains(students: pd.DataFrame, temperature: float | None = None) -> pd.DataFrame:
     """Return each distilled student's gain over the one-hot student of its seed, with teacher, seed and temperature.
 
     Args:
@@ -56,27 +36,40 @@ def gains(students: pd.DataFrame, temperature: float | None) -> pd.DataFrame:
     rows = plain[plain["label"].astype(str).str.startswith("distilled")]
     rows = chosen(rows) if temperature is None else rows[rows["temperature"] == temperature]
     floor = plain[plain["teacher"] == "one_hot"].drop_duplicates("seed").set_index("seed")["test_accuracy"]
-    return rows.assign(gain=rows["test_accuracy"] - rows["seed"].map(floor)).dropna(subset="gain")[
-        ["teacher_label", "seed", "temperature", "gain"]
-    ]
+    rows = rows.assign(gain=rows["test_accuracy"] - rows["seed"].map(floor)).dropna(subset="gain")
+    return rows[["teacher_label", "seed", "temperature", "gain"]].drop_duplicates(["teacher_label", "seed"])
 
 
-def paired(
-    teachers: pd.DataFrame, students: pd.DataFrame, temperature: float | None, labels: Sequence[str] = APART
-) -> pd.DataFrame:
-    """Return a row a teacher and seed: its gain, and the distance of its answers at that temperature.
+def teachers_and_gains(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a teacher and seed: its distances as trained, and its students' gain at the chosen T.
 
-    `test_kl_to_bcp` and `train_kl_to_bcp` are `<part>_kl_to_bcp_t<T>`, nats; a teacher without is left out.
+    Args:
+        frame: a study's rows on one dataset; without teachers whose distance is known there are no rows.
     """
-    rows = gains(students, temperature)
-    own = teachers[teachers["teacher_label"].isin(labels)].drop_duplicates(["teacher_label", "seed"])
-    both = rows.merge(own, on=["teacher_label", "seed"], suffixes=("", "_teacher"))
+    teachers = frame[frame["run_type"] == "teacher"].drop_duplicates(["teacher_label", "seed"])
+    if DISTANCE not in teachers:
+        return pd.DataFrame(columns=["teacher_label", "seed", "gain", *MEASURES])
+    known = teachers.reindex(columns=["teacher_label", "seed", *MEASURES])
+    both = gains(frame[frame["run_type"] == "student"]).merge(known, on=["teacher_label", "seed"])
+    return both.dropna(subset=[DISTANCE, "gain"])
+
+
+def at_temperature(frame: pd.DataFrame, temperature: float | None) -> pd.DataFrame:
+    """Return the same with each distance that of the answers tempered as its students saw them, nats.
+
+    Args:
+        frame: a study's rows on one dataset.
+        temperature: T = S of the students; None for the one chosen for each teacher.
+    """
+    teachers = frame[frame["run_type"] == "teacher"].drop_duplicates(["teacher_label", "seed"])
+    both = gains(frame[frame["run_type"] == "student"], temperature)
+    both = both.merge(teachers, on=["teacher_label", "seed"], suffixes=("", "_teacher"))
     for part in ("test", "train"):
         names = [f"{part}_kl_to_bcp_t{t:g}" for t in both["temperature"]]
         both[f"{part}_kl_to_bcp"] = [
             row.get(name, math.nan) for name, (_, row) in zip(names, both.iterrows(), strict=True)
         ]
-    return both[["teacher_label", "seed", "temperature", "gain", *MEASURES]].dropna(subset=MEASURES[:1])
+    return both[["teacher_label", "seed", "temperature", "gain", *MEASURES]].dropna(subset=[DISTANCE])
 
 
 def rank_correlation(a: pd.Series[float], b: pd.Series[float]) -> float:
@@ -86,39 +79,46 @@ def rank_correlation(a: pd.Series[float], b: pd.Series[float]) -> float:
     return float(spearmanr(a, b).statistic) if a.nunique() > 1 and b.nunique() > 1 else math.nan
 
 
-def correlations(rows: pd.DataFrame) -> list[Correlation]:
-    """Return how the distance on test and on training images goes with the gain; none with fewer than four teachers.
+def within_seeds(rows: pd.DataFrame, measure: str = DISTANCE, labels: Sequence[str] = APART) -> Effect | None:
+    """Return ρ of a distance and the gain within each seed, its mean over seeds; None with fewer than four teachers.
 
     Args:
-        rows: from `paired`.
+        rows: a row a teacher and seed.
+        measure: the distance.
+        labels: the teachers that count.
     """
-    out = []
-    for measure in MEASURES:
-        have = rows.dropna(subset=measure)
-        seeds = [one for _, one in have.groupby("seed") if len(one) >= LEAST]
-        within = [value for one in seeds if math.isfinite(value := rank_correlation(one[measure], one["gain"]))]
-        means = have.groupby("teacher_label")[[measure, "gain"]].mean()
-        if within and len(means) >= LEAST:
-            over_all = rank_correlation(means[measure], means["gain"])
-            out.append(Correlation(measure, mean_interval(np.array(within)), over_all, len(means)))
-    return out
+    own = rows[rows["teacher_label"].isin(labels)].dropna(subset=measure)
+    each = [rank_correlation(one[measure], one["gain"]) for _, one in own.groupby("seed") if len(one) >= LEAST]
+    known = [value for value in each if math.isfinite(value)]
+    return mean_interval(known) if known else None
 
 
-def sentence(rows: pd.DataFrame, where: str) -> str:
-    """Say how the distance goes with the gain at a temperature; nothing where too few teachers are there.
+def correlations(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ρ of distance and gain within seeds, at T = S = 1 and at the chosen T, on test and on training images.
+
+    Columns temperature, images, `trained apart` and `all teachers`; a dash where there are fewer than four.
 
     Args:
-        rows: from `paired`.
-        where: the temperature, in words.
+        frame: a study's rows on one dataset.
     """
-    said = []
-    for one in correlations(rows):
-        images = "test" if one.measure.startswith("test") else "training"
-        half = (one.within.high - one.within.low) / 2
-        spread = f" ± {half:.2f}" if math.isfinite(half) else ""
-        over_all = f"{one.over_all:+.2f}" if math.isfinite(one.over_all) else "none, as all are equal,"
-        said.append(
-            f"on {images} images ρ = {one.within.mean:+.2f}{spread} within seeds (n = {one.within.n}), "
-            f"{over_all} over the means of {one.teachers} teachers"
-        )
-    return f"At {where}, distance goes with gain: {'; '.join(said)}.".replace("-", "−") if said else ""
+    rows = []
+    for temperature, where in ((1.0, "T = S = 1"), (None, "chosen for each")):
+        both = at_temperature(frame, temperature)
+        for measure, images in zip(MEASURES, ("test", "training"), strict=True):
+            own = {"trained apart": APART, "all teachers": tuple(set(both["teacher_label"]))}
+            found = {name: within_seeds(both, measure, labels) for name, labels in own.items()}
+            rows.append({"temperature": where, "images": images,
+                         **{name: rho(one) if one else "–" for name, one in found.items()}})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def gain_over(rows: pd.DataFrame, label: str, other: str) -> Effect | None:
+    """Return what a teacher's students gain over another's, paired; None without two pairs."""
+    wide = rows.pivot(index="seed", columns="teacher_label", values="gain").reindex(columns=[label, other]).dropna()
+    return paired(wide[label].to_numpy(), wide[other].to_numpy()) if len(wide) > 1 else None
+
+
+def rho(effect: Effect) -> str:
+    """Write a rank correlation over seeds."""
+    half = "" if math.isnan(effect.high) else f" ± {(effect.high - effect.low) / 2:.2f}"
+    return f"ρ = {signed(effect.mean, 2)}{half} (n = {effect.n})"

@@ -1,84 +1,62 @@
-"""How pages say things, in one way: Markdown, HTML, tables, signed numbers, p values and answers. (No torch.)"""
+"""How pages say numbers, in one way: signed, with unit, interval and n. (No torch.)"""
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from kdlib.report.claims import Claim, Effect, Judgement, needed
+from kdlib.report.inference import Effect, mean_interval
+from kdlib.report.theme import name_of
 
 if TYPE_CHECKING:
     import pandas as pd
-    from IPython.display import HTML, Markdown
 
-
-DUE = "of which due to CMI: MCMI − fine-tuned"
-"""What stands beside a claim about MCMI: its gain over the same fine-tuning without CMI. No verdict rests on it."""
-
-
-def markdown(text: str) -> Markdown:
-    """Return Markdown for a notebook to display."""
-    from IPython.display import Markdown
-
-    shown: Markdown = Markdown(text)  # type: ignore[no-untyped-call]
-    return shown
-
-
-def raw(text: str) -> HTML:
-    """Return HTML for a notebook to display as it is: what comes from outside must be escaped."""
-    from IPython.display import HTML
-
-    shown: HTML = HTML(text)  # type: ignore[no-untyped-call]
-    return shown
-
-
-def table_of(heads: str, rows: Sequence[str]) -> HTML:
-    """Return a table from the HTML of its headings and rows; it scrolls by itself where it is too wide."""
-    return raw(
-        f'<div class="wide-table" tabindex="0"><table class="table"><thead><tr>{heads}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
-
-
-def table_shown(frame: pd.DataFrame, title: str, bold: pd.Series[bool] | None = None) -> HTML:
-    """Return a table of a page with a caption; rows may be bold."""
-    styled = frame.rename(columns=lambda name: str(name).replace("_", " ")).style.hide(axis="index")
-    styled = styled.set_caption(html.escape(title)).format(precision=4, escape="html", na_rep="–")
-    if bold is not None:
-        styled = styled.apply(lambda row: ["font-weight: bold" * bool(bold[row.name])] * len(row), axis=1)
-    return raw(f'<div class="wide-table" tabindex="0">{styled.set_table_attributes("class=table").to_html()}</div>')
-
-
-def row_of(name: str, cells: Sequence[str]) -> str:
-    """Return a table's row from the HTML of its name and cells."""
-    return f"<tr><th>{name}</th>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+UNITS = {"accuracy": (100.0, "points", 2), "relative change": (100.0, "%", 1), "nats": (1.0, "nats", 3)}
+"""How an effect is written: factor, unit, decimals."""
 
 
 def signed(value: float, digits: int) -> str:
     """Write a number with its sign, a real minus, and no sign where it rounds to zero."""
-    text = f"{value:+.{digits}f}"
-    return text[1:] if float(text) == 0 else text.replace("-", "−")
+    text = f"{value:+,.{digits}f}"
+    return text[1:] if float(text.replace(",", "")) == 0 else text.replace("-", "−")
 
 
-def points(effect: Effect, digits: int = 2) -> str:
-    """Write a difference of accuracies in points, with half its interval where it has one."""
-    half = 50 * (effect.high - effect.low)
-    middle = signed(100 * effect.mean, digits)
-    return middle if math.isnan(half) else f"{middle} ± {half:.{digits}f}"
+def amount(value: float, unit: str) -> str:
+    """Write an effect in the unit that readers see, without the unit's name."""
+    factor, _, digits = UNITS[unit]
+    value *= factor  # the sign of −0.00 stays: it says on which side of zero an interval ends
+    return f"{value:+,.{0 if abs(value) >= 100 else digits}f}".replace("-", "−")
+
+
+def interval(effect: Effect, unit: str) -> str:
+    """Write an effect with its 95 % interval and unit."""
+    ends = "" if math.isnan(effect.low) else f" [{amount(effect.low, unit)}, {amount(effect.high, unit)}]"
+    return f"{amount(effect.mean, unit)}{ends} {UNITS[unit][1]}"
+
+
+def differences(found: Mapping[str, Effect | None], unit: str) -> str:
+    """Write several effects in one line; nothing of those that were not measured."""
+    return ", ".join(f"{name_of(name)} {interval(one, unit)} (n = {one.n})" for name, one in found.items() if one)
+
+
+def counted(pairs: list[int]) -> str:
+    """Write how many seeds some effects have."""
+    low, high = min(pairs, default=0), max(pairs, default=0)
+    return f"n = {low}" if low == high else f"n = {low} to {high}"
 
 
 def p_value(value: float) -> str:
-    """Write a p value as HTML; a dash where there was no test."""
-    return "–" if math.isnan(value) else "&lt; 0.001" if value < 0.001 else f"{value:.3f}"
+    """Write a p value; a dash where there was no test."""
+    return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def answer(claim: Claim, one: Judgement) -> str:
-    """Write an effect in points, its n and the verdict; where that is open, the seeds that would settle it."""
-    if one.effect is None:
-        return f"{claim.id}: {one.verdict}"
-    said = f"{points(one.effect)} points (n = {one.effect.n}), where {100 * claim.smallest:g} would matter"
-    said = f"{said}; {claim.id}: {one.verdict}"
-    seeds = needed(claim, one) if one.effect.n > 1 else None
-    return said if seeds is None else f"{said} (about {seeds} seeds would settle it)"
+def with_interval(values: pd.Series[float]) -> str:
+    """Write a mean over seeds and half its 95 % t interval, the value alone where there is one, a dash where none."""
+    known = values.dropna().astype(float)
+    if known.empty:
+        return "–"
+    one = mean_interval(known)
+    digits = 1 if abs(one.mean) >= 10 else 3
+    half = "" if math.isnan(one.high) else f" ± {(one.high - one.low) / 2:.{digits}f}"
+    return f"{one.mean:,.{digits}f}{half}"

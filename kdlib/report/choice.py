@@ -1,0 +1,133 @@
+"""Which runs a claim compares: settings chosen on validation images, then pairs of seeds. (No torch.)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from kdlib.base.config import Config
+from kdlib.report.inference import Effect, paired, paired_relative
+from kdlib.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+FREE = ("kd_weight", "temperature", "student_temperature")
+"""What is chosen for each teacher by the mean validation accuracy of its students."""
+
+TRAINING = tuple(
+    name
+    for name, field in TrainingConfig.model_fields.items()
+    if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
+)
+"""How a student is trained: what must be equal in students that are compared."""
+
+
+LABELS = ("one_hot", "exact_bcp", "deterministic", "variational", "laplace", "mcmi", "temperature_scaled",
+          "temperature_scaled_mcmi")  # fmt: skip
+"""The labels of a study that claims compare; teachers of other labels, whatever their kind, enter no verdict."""
+CONTROL = "fine_tuned"
+"""The label of MCMI's own control: what MCMI gains over it is due to the CMI term."""
+
+
+def entering(rows: pd.DataFrame) -> pd.DataFrame:
+    """Keep the rows that enter verdicts: those of the labels that claims compare, so one label a kind."""
+    return rows[rows["teacher_label"].isin(LABELS)] if "teacher_label" in rows else rows
+
+
+def against_control(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows as claims read them with MCMI's control in place of the deterministic teacher.
+
+    A measure of them is then MCMI minus the same fine-tuning without CMI; empty where a study has no such teacher.
+    """
+    control = rows["teacher_label"] == CONTROL
+    if not control.any():
+        return rows.iloc[:0]
+    names = {"teacher": "deterministic", "teacher_label": "deterministic", "label": "deterministic"}
+    own = rows[control]
+    stand_in = own.assign(**{name: own[name].replace(CONTROL, new) for name, new in names.items() if name in own})
+    return pd.concat([rows[rows["teacher_label"].isin(("one_hot", "exact_bcp", "mcmi"))], stand_in])
+
+
+def texts(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
+    """Write what each row has in some columns, so that rows can be told apart by it; a missing column says nothing."""
+    values = rows.reindex(columns=list(names)).itertuples(index=False)
+    return pd.Series([" ".join(map(str, one)) for one in values], index=rows.index, dtype=str)
+
+
+def chosen(
+    rows: pd.DataFrame, by: Sequence[str] = ("teacher_label",), free: Sequence[str] = FREE, value: str = "val_accuracy"
+) -> pd.DataFrame:
+    """Keep, in each group, the rows of the setting with the highest mean of a validation measure over seeds.
+
+    A setting that has fewer seeds than another of its group cannot be chosen: it might have had the easier ones.
+    Means that differ by less than 1e-9 are equal, and of equals the smallest setting is chosen, on every machine.
+
+    Args:
+        rows: students, one row a group, setting and seed.
+        by: the columns that make a group, within which settings compete.
+        free: the columns that make a setting.
+        value: the validation measure; higher is better.
+    """
+    if rows.empty:
+        return rows
+    keys = list(by)
+    setting = texts(rows, free)
+    ordered = rows.assign(setting=setting).sort_values([name for name in free if name in rows], kind="stable")
+    table = ordered.groupby([*keys, "setting"], sort=False, dropna=False)
+    found = table.agg(seeds=("seed", "nunique"), mean=(value, "mean")).reset_index()
+    most = found.groupby(keys, dropna=False)["seeds"].transform("max")
+    found = found[found["seeds"] == most]
+    found["mean"] = found["mean"].round(9)
+    best = found.loc[found.groupby(keys, sort=False, dropna=False)["mean"].idxmax()]
+    kept = pd.MultiIndex.from_frame(best[[*keys, "setting"]])
+    own = pd.MultiIndex.from_frame(rows[keys].assign(setting=setting))
+    return rows[own.isin(kept)]
+
+
+def effect(
+    rows: pd.DataFrame,
+    treated: Hashable,
+    baseline: Hashable,
+    value: str = "test_accuracy",
+    by: str = "teacher_label",
+    relative: bool = False,
+) -> Effect | None:
+    """Return treated − baseline, paired over the seeds that both have; None where they share none.
+
+    Args:
+        rows: one row a group and seed.
+        treated, baseline: groups, values of the column `by`.
+        value: the column to compare.
+        by: the column of groups.
+        relative: whether the effect is the relative change of a positive measure; a pair in which it is zero has none
+            and is left out.
+    """
+    wide = rows.pivot(index="seed", columns=by, values=value)
+    if treated not in wide or baseline not in wide:
+        return None
+    both = wide[[treated, baseline]].dropna()
+    if relative:
+        both = both[(both > 0).all(axis=1)]
+    if both.empty:
+        return None
+    return (paired_relative if relative else paired)(both[treated].to_numpy(), both[baseline].to_numpy())
+
+
+def gains(
+    rows: pd.DataFrame, value: str = "test_accuracy", baseline: str = "deterministic", by: str = "teacher_label"
+) -> pd.DataFrame:
+    """Return each row's measure minus that of the baseline's row of the same seed, without the baseline; maybe no rows.
+
+    Args:
+        rows: one row a group and seed.
+        value: the measure; the column holds the differences.
+        baseline: the teacher label that is subtracted.
+        by: the column of groups, of which the baseline's first counts.
+    """
+    own = rows[rows["teacher_label"] == baseline]
+    plain = own[own[by].isin(own[by].head(1))].set_index("seed")[value]
+    others = rows[rows["teacher_label"] != baseline]
+    return others.assign(**{value: others[value] - others["seed"].map(plain)}).dropna(subset=value)

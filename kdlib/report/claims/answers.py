@@ -1,0 +1,150 @@
+"""What each study says of each claim, on each of its datasets. (No torch.)"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from kdlib.base.config import RunType
+from kdlib.report.choice import against_control
+from kdlib.report.claims import CLAIMS
+from kdlib.report.claims.claim import Claim, Effects
+from kdlib.report.claims.rules import Judgement, Verdict, judge, needed, overall
+from kdlib.report.sections import Part, parts_of
+
+PAGE = "claims"
+MIXTURE = "gaussian_mixture"
+"""The dataset of synthetic experiments; they count for each of their study's datasets."""
+APART = ("cifar10h",)
+"""Images that only students which learn from people see: no dataset that claims are judged on."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Hold what one dataset says of one claim."""
+
+    claim: Claim
+    measured: Effects
+    """Treated − baseline as it is, by member of the family."""
+    guards: Effects = field(default_factory=dict)
+    note: str = ""
+    """Why nothing was measured, or what stands beside; no verdict rests on it."""
+    due: Effects = field(default_factory=dict)
+    """What of an effect of MCMI is due to CMI, MCMI minus its control, by member; no verdict rests on it."""
+    waiting: str = ""
+    """How many of the planned seeds are there, while some are missing: then nothing is shown or judged."""
+
+    @property
+    def judged(self) -> list[Judgement]:
+        """Return the verdict on each member, corrected over the family."""
+        if self.waiting:
+            return [Judgement(member, None, math.nan, Verdict.UNFINISHED) for member in self.measured]
+        return judge(self.claim, self.measured, self.guards)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the single answer."""
+        return overall(one.verdict for one in self.judged)
+
+    def needed(self, one: Judgement) -> int | None:
+        """Return the seeds that a verdict on a member would need at the spread seen; None where nothing is open."""
+        family = sum(effect is not None for effect in self.measured.values())
+        return needed(self.claim, one, family, self.guards.get(one.member))
+
+
+@dataclass(frozen=True)
+class Column:
+    """Hold what one study says on one of its datasets."""
+
+    part: Part
+    """The study, with all its rows."""
+    dataset: str
+    alone: bool
+    """Whether the study has no other dataset."""
+    answers: tuple[Answer, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the study's title, with the dataset where it takes one to tell columns apart."""
+        return self.part.title if self.alone else f"{self.part.title}: {self.dataset}"
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """Return the study's rows on the dataset, without synthetic experiments."""
+        return self.part.frame[self.part.frame["dataset"] == self.dataset]
+
+
+def columns(only: str = "") -> list[Column]:
+    """Return what every study that lists the page says, the study with most runs first.
+
+    Args:
+        only: studies joined by `+`; all that have runs or records by default.
+
+    Raises:
+        InputError: a study does not exist, or papermill was given a name that is no parameter.
+    """
+    found = [column for part in parts_of(PAGE, only) for column in columns_of(part)]
+    return sorted(found, key=lambda column: -len(column.part.frame))
+
+
+def columns_of(part: Part, of: Collection[str] | None = None) -> list[Column]:
+    """Return what a study says on each of its datasets, of all claims or of those named."""
+    judged = datasets(part.frame)
+    return [Column(part, name, len(judged) == 1, answers(rows, name, part.waiting, of)) for name, rows in judged]
+
+
+def decided(page: str, parts: Sequence[Part]) -> Column | None:
+    """Return what the study that decides on a page says of the claims of that page; None where it has no runs.
+
+    Args:
+        page: its name.
+        parts: of the page; runs chosen by hand decide nothing, nor does a study that is not the page's first.
+    """
+    if not parts or not parts[0].decides:
+        return None
+    return columns_of(parts[0], [claim.id for claim in CLAIMS if claim.page == page])[0]
+
+
+def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Return the datasets on which a study's claims are judged, with their rows and those of synthetic experiments."""
+    drawn = frame["run_type"] == RunType.SYNTHETIC
+    swept = frame["label"].astype(str).str.startswith("noise")  # digits under other noises
+    rows = frame[~drawn & ~swept & ~frame["dataset"].isin(APART)]
+    names = list(dict.fromkeys(rows["dataset"])) or ([MIXTURE] if drawn.any() else [])
+    return [(str(name), pd.concat([rows[rows["dataset"] == name], frame[drawn]])) for name in names]
+
+
+def answers(
+    frame: pd.DataFrame, dataset: str, waiting: str = "", of: Collection[str] | None = None
+) -> tuple[Answer, ...]:
+    """Return the answer to every claim, or to those named.
+
+    Args:
+        frame: a study's rows on one dataset, and its synthetic experiments.
+        dataset: its name.
+        waiting: how many seeds are there while some are missing; synthetic experiments hold all their seeds in one run
+            and wait for none.
+        of: claims; all of them by default.
+    """
+    asked = [claim for claim in CLAIMS if of is None or claim.id in of]
+    return tuple(_answer(claim, frame, dataset, waiting) for claim in asked)
+
+
+def _answer(claim: Claim, frame: pd.DataFrame, dataset: str, waiting: str) -> Answer:
+    drawn = frame["run_type"] == RunType.SYNTHETIC
+    if claim.page == "synthetic":
+        return Answer(claim, claim.effects(frame[drawn]))
+    if waiting:
+        return Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting)
+    rows = frame[~drawn]
+    if rows.empty:
+        return Answer(claim, dict.fromkeys(claim.treated))
+    said = Answer(claim, claim.effects(rows), note=claim.note(rows, dataset) if claim.note else "")
+    if claim.guard is not None:
+        said = replace(said, guards={name: one for name, one in claim.guard.effects(rows).items() if one})
+    control = against_control(rows) if claim.of_mcmi else rows.iloc[:0]
+    due = {name: one for name, one in claim.effects(control).items() if one} if len(control) else {}
+    return replace(said, due=due)

@@ -1,0 +1,42 @@
+"""C7: what MCMI gains over maximum likelihood is larger with few images. (No torch.)"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.fewshot import DECIDES, compared, of_mcmi
+from kdlib.report.claims.students import students_of
+from kdlib.report.inference import Effect, paired
+
+
+def larger(rows: pd.DataFrame) -> Effect | None:
+    """Return MCMI's gain at the smallest fraction that was run minus that with all the data, paired."""
+    wide, fewest = of_mcmi(rows), rows.loc[rows["protocol"] == DECIDES, "fraction"].min()
+    both = wide[[fewest, 1.0]].dropna() if fewest < 1 and {fewest, 1.0} <= set(wide) else wide.iloc[:0]
+    return paired(both[fewest], both[1.0]) if len(both) else None
+
+
+def effects(frame: pd.DataFrame) -> Effects:
+    """Return the effect of the first students that measure it."""
+    found = map(larger, compared(students_of(frame)))
+    return {"mcmi": next((one for one in found if one is not None), None)}
+
+
+CLAIM = Claim(
+    id="C7",
+    text="The gain over maximum likelihood is larger in few-shot than in full training.",
+    source=MCMI,
+    page="fewshot",
+    short="MCMI gains more in few-shot",
+    lead="MCMI's gain over the deterministic teacher at 5 % of the images minus that at all of them",
+    published="The paper reports larger gains the fewer the images.",
+    measure="the student's gain in test accuracy at the smallest fraction minus the gain with all the data",
+    unit="accuracy",
+    direction=Direction.INCREASE,
+    smallest=0.01,
+    treated=("mcmi",),
+    baseline="deterministic",
+    of_mcmi=True,
+    effects=effects,
+)

@@ -1,0 +1,88 @@
+"""C13: a teacher's temperature alone raises its conditional mutual information (CMI). (No torch.)
+
+A stored answer is tempered after the fact: softmax(log p / T) is softmax(z / T) for one network of logits z. So the
+sweep needs no forward pass, and teachers of several networks, which temper each one, are left out.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kdlib.measures.cmi import ARRAYS, GRID
+from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.inference import Effect, paired
+from kdlib.runs.recipes import recipe_of, recorded
+from kdlib.store.runs import Run
+from kdlib.study import records
+
+PLAIN = "deterministic"
+COLUMNS = ["run", *ARRAYS]
+
+
+def sweep(teachers: pd.DataFrame) -> pd.DataFrame:
+    """Return the CMI of teachers at the temperatures of `GRID`: columns run, temperature, val_cmi and test_cmi.
+
+    Those of runs are computed from their predictions, those of records are read; a teacher without either is left out.
+    """
+    parts = [_of_run(row) if row["source"] == "run" else _recorded(str(row["run"])) for _, row in teachers.iterrows()]
+    found = [part for part in parts if part is not None]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
+
+
+def _of_run(row: pd.Series) -> pd.DataFrame | None:  # type: ignore[type-arg]
+    run = Run(str(row["run"]))
+    config = recorded(str(row["run_type"]), run.record["config"])
+    found = recipe_of(config).arrays(run, config, first_seed=False)
+    return pd.DataFrame({"run": run.name, **found}) if found else None
+
+
+def _recorded(run: str) -> pd.DataFrame | None:
+    kept = records.arrays(run)
+    found = [kept[name] for name in ARRAYS if name in kept and kept[name].shape == (len(GRID),)]
+    return pd.DataFrame({"run": run, **dict(zip(ARRAYS, found, strict=True))}) if len(found) == len(ARRAYS) else None
+
+
+def of_labels(frame: pd.DataFrame, labels: tuple[str, ...]) -> pd.DataFrame:
+    """Return the sweeps of teachers of some labels, with `teacher_label` and `seed` beside each row."""
+    own = frame[(frame["run_type"] == "teacher") & frame["teacher_label"].isin(labels)]
+    own = own.drop_duplicates(["teacher_label", "seed"])
+    return sweep(own).merge(own[["run", "teacher_label", "seed"]], on="run")
+
+
+def best(table: pd.DataFrame, label: str = PLAIN) -> float | None:
+    """Return the temperature above 1 of the highest mean validation CMI of a teacher, or None without one."""
+    warm = table[(table["teacher_label"] == label) & (table["temperature"] > 1)]
+    return None if warm.empty else float(str(warm.groupby("temperature")["val_cmi"].mean().idxmax()))
+
+
+def effect(table: pd.DataFrame, label: str = PLAIN) -> Effect | None:
+    """Return the test CMI at the best temperature above 1 minus that at T = 1, paired over seeds."""
+    warmest = best(table, label)
+    if warmest is None:
+        return None
+    wide = table[table["teacher_label"] == label].pivot(index="seed", columns="temperature", values="test_cmi").dropna()
+    return paired(wide[warmest].to_numpy(), wide[1.0].to_numpy()) if len(wide) else None
+
+
+def effects(frame: pd.DataFrame) -> Effects:
+    """Return the effect of the teachers labelled `deterministic`."""
+    return {"T > 1": effect(of_labels(frame, (PLAIN,)))}
+
+
+CLAIM = Claim(
+    id="C13",
+    text="A teacher's temperature alone raises its conditional mutual information.",
+    source=MCMI,
+    page="temperature",
+    short="temperature alone raises the CMI",
+    lead="The deterministic teacher's CMI at its best T above 1 against T = 1",
+    published="The paper shows a rise.",
+    measure="test CMI of the maximum-likelihood teacher at the T > 1 with the highest mean validation CMI, "
+    "against its CMI at T = 1",
+    unit="nats",
+    direction=Direction.INCREASE,
+    smallest=0.01,
+    treated=("T > 1",),
+    baseline="T = 1",
+    effects=effects,
+)

@@ -1,0 +1,75 @@
+"""What a claim is: what is measured, between whom, what would matter, and how a reader says it. (No torch.)"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from kdlib.report.inference import Effect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Effects = Mapping[str, Effect | None]
+"""Treated − baseline as it is, by member of a family; None where it was not run."""
+BAYES, MCMI = "Bayesian-KD", "MCMI"
+"""The papers."""
+
+
+class Direction(StrEnum):
+    """What the claim says the treatment does to the measure."""
+
+    INCREASE = "increase"
+    """treated − baseline is above zero."""
+    DECREASE = "decrease"
+    """treated − baseline is below zero."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Hold what a claim may not cost: a second measure, in accuracy, and the worst acceptable difference."""
+
+    measure: str
+    worst: float
+    """Below zero: the most that the treatment may lose."""
+    effects: Callable[[pd.DataFrame], Effects]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Hold one claim: treated − baseline, paired over seeds, on one primary measure."""
+
+    id: str
+    text: str
+    source: str
+    """The paper that makes the claim."""
+    page: str
+    """The page that decides it."""
+    short: str
+    """The claim in a few words."""
+    lead: str
+    """What was measured, to be followed by each member's effect."""
+    published: str
+    """What the paper reports, or that it reports no number."""
+    measure: str
+    """The primary measure in words; the verdict rests on it alone."""
+    unit: str
+    direction: Direction
+    smallest: float
+    """The smallest effect of interest, above 0: a fraction for accuracies and relative changes."""
+    treated: tuple[str, ...]
+    """The family: what is compared, each member with the baseline; corrected together."""
+    baseline: str
+    effects: Callable[[pd.DataFrame], Effects]
+    """Measures a study's rows on one dataset."""
+    relative: bool = False
+    """Whether the effect is the relative change of a positive measure (`paired_relative`)."""
+    guard: Guard | None = None
+    of_mcmi: bool = False
+    """Whether what MCMI gains over its control, the same fine-tuning without CMI, stands beside."""
+    note: Callable[[pd.DataFrame, str], str] | None = None
+    """Says what stands beside the verdict, of a study's rows on a dataset and its name; enters no verdict."""
+    advice: tuple[str, str] = ("", "")
+    """What to do in practice where the claim is supported, and where it is not."""

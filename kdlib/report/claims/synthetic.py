@@ -1,0 +1,192 @@
+"""Synthetic experiments as tables out of their arrays, and what claims C1 and C2 compare. (No torch.)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from kdlib.base.config import RunType
+from kdlib.base.errors import InputError
+from kdlib.experiments.synthetic.config import EXACT, GRADIENTS, QUALITY
+from kdlib.experiments.synthetic.problem import levels
+from kdlib.report.inference import Effect, mean_interval, paired_relative
+from kdlib.runs.recipes import fields
+from kdlib.study import records
+from kdlib.study.rows import arrays_of
+
+VARYING = ("learning_rate", "device", "threads", "retrain")
+"""Parameters that may differ between the runs of one experiment."""
+
+PUBLISHED_RATE = 5e-4
+"""The learning rate of the published experiment: claims are judged at the one nearest to it."""
+
+
+def arrays(name: str) -> records.Arrays:
+    """Return the arrays of a run, from the store or from records.
+
+    Raises:
+        InputError: neither has it.
+    """
+    found = arrays_of(name)
+    if not found:
+        raise InputError(f"run = {name!r} is refused: neither the store nor a record has its arrays.")
+    return found
+
+
+def _levels(run: Mapping[Any, Any]) -> Iterator[tuple[int, str, float, int, int]]:
+    """Walk over a run's trajectories: supervision and its name and noise share, seed and its number."""
+    seeds = [int(seed) for seed in str(run["seeds"]).split("+")]
+    told = levels(str(run["supervisions"]), str(run["concentrations"]), str(run["kd_weights"]))
+    for place, level in enumerate(told):
+        for number, seed in enumerate(seeds):
+            yield place, level.name, level.noise_share, number, seed
+
+
+def paths(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a run, supervision, seed and validation: the measures along the paths.
+
+    `label_variance` is `gradient_variance` − `point_variance`: what the targets' noise adds at the same weights.
+    `accuracy_lost` and `nll_above` are to the Bayes classifier on the same points, so that seeds can be compared.
+
+    Args:
+        frame: synthetic rows of the table of runs.
+    """
+    parts = []
+    for run in frame.to_dict("records"):
+        kept = arrays(str(run["run"]))
+        for place, name, share, number, seed in _levels(run):
+            measured = {key: kept[key][place, number] for key in (*QUALITY, *GRADIENTS, *EXACT) if key in kept}
+            about = {"run": run["run"], "learning_rate": run["learning_rate"], "supervision": name}
+            measured["accuracy_lost"] = kept["bayes_accuracy"][number] - measured["accuracy"]
+            measured["nll_above"] = measured["nll"] - kept["bayes_nll"][number]
+            parts.append(pd.DataFrame({**about, "noise_share": share, "seed": seed, "step": kept["step"], **measured}))
+    out = pd.concat(parts, ignore_index=True)
+    return out.assign(label_variance=out["gradient_variance"] - out["point_variance"])
+
+
+def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a row a run, supervision and seed: test measures at the end, variances over the last half of the path.
+
+    For softmax regressions also `distance`, the mean squared distance to the optimum over the last quarter, and what
+    the bound needs: `noise` σ², `smoothness` L, `curvature` μ (the least on the run's paths) and `start`.
+    """
+    walked, rows = paths(frame), []
+    keys = ["run", "supervision", "seed"]
+    share = walked["step"] / walked.groupby("run")["step"].transform("max")
+    late = walked[share > 1 / 2].groupby(keys, as_index=False)[[*GRADIENTS, "label_variance"]].mean()
+    for run in frame.to_dict("records"):
+        kept = arrays(str(run["run"]))
+        for place, name, noise, number, seed in _levels(run):
+            about = {key: run[key] for key in ("run", "learning_rate", "momentum", "classes", "dimensions", "steps")}
+            one = {**about, "supervision": name, "noise_share": noise, "seed": seed}
+            one |= {f"test_{key}": float(kept[f"test_{key}"][place, number]) for key in QUALITY}
+            one["test_accuracy_lost"] = float(kept["bayes_test_accuracy"][number]) - one["test_accuracy"]
+            if "distance" in kept:
+                one |= {key: float(kept[key][place, number]) for key in ("noise", "smoothness")}
+                one |= {"curvature": float(kept["curvature"].min()), "start": float(kept["distance"][place, number, 0])}
+            rows.append(one)
+    table = pd.DataFrame(rows).merge(late, on=keys)
+    if "distance" in walked:
+        table = table.merge(walked[share > 3 / 4].groupby(keys, as_index=False)["distance"].mean(), on=keys)
+    return table.assign(group=table["supervision"])
+
+
+def bound(step: NDArray[Any], start: float, rate: float, curvature: float, noise: float) -> NDArray[np.float64]:
+    """Return (1 − γμ)ᵏ|θ₀ − θ*|² + 2γσ²/μ, an upper bound of E|θ_k − θ*|² for γ ≤ 1/2L and no momentum.
+
+    The second term is the neighbourhood: zero under exact BCPs, in proportion to the noise share otherwise.
+
+    Source: Gower et al. 2019, theorem 3.1.
+    """
+    transient: NDArray[np.float64] = (1 - rate * curvature) ** step.astype(np.float64) * start
+    return transient + 2 * rate * noise / curvature
+
+
+def expected_floor(table: pd.DataFrame) -> pd.Series[float]:
+    """Return ν γ (classes − 1)(dimensions + 1) / 2, E|θ − θ*|² of the stationary iterates for a small rate γ.
+
+    At the optimum the labels' gradients have the Hessian itself as covariance, so the covariance Σ of the iterates,
+    which solves HΣ + ΣH = γνH, is γν/2 in every direction that changes a probability. With momentum m, γ/(1 − m).
+    """
+    rate = table["learning_rate"] / (1 - table["momentum"])
+    floor: pd.Series[float] = table["noise_share"] * rate * (table["classes"] - 1) * (table["dimensions"] + 1) / 2
+    return floor
+
+
+def at_published_rate(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the learning rate that is nearest to the published one (in ratio)."""
+    chosen = min(set(table["learning_rate"]), key=lambda rate: abs(np.log(rate / PUBLISHED_RATE)))
+    rows: pd.DataFrame = table.loc[table["learning_rate"] == chosen]
+    return rows
+
+
+def experiments(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Return the parts of a table of runs that differ in nothing but the learning rate, each with its name."""
+    settings = [name for name in fields(RunType.SYNTHETIC) if name in frame and name not in VARYING]
+    names = ["label", *settings] if "label" in frame else settings
+    for _, part in frame.groupby(names, sort=False, dropna=False):
+        yield str(part["label"].iloc[0]) if "label" in part else "experiment", part
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the learning rate whose paths a page shows: the published, or a regression's highest."""
+    if "layers" in table and (table["layers"] == 0).all():
+        rows: pd.DataFrame = table.loc[table["learning_rate"] == table["learning_rate"].max()]
+        return rows
+    return at_published_rate(table)
+
+
+def noisiest(table: pd.DataFrame) -> str | None:
+    """Return the noisiest `noisy_bcp` of a table, or None."""
+    noisy = table[table["supervision"].str.startswith("noisy_bcp")].sort_values("noise_share")
+    return None if noisy.empty else str(noisy["supervision"].iloc[-1])
+
+
+def judged(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the outcomes that C1 and C2 rest on: of a study's first experiment with hidden layers; maybe none.
+
+    Args:
+        frame: a study's synthetic rows.
+    """
+    rows = frame[frame["layers"] > 0] if len(frame) else frame
+    first = next((part for _, part in experiments(rows)), None) if len(rows) else None
+    return pd.DataFrame(columns=["supervision", "seed", "noise_share"]) if first is None else outcomes(first)
+
+
+def change(table: pd.DataFrame, treated: str | None, baseline: str, value: str = "gradient_variance") -> Effect | None:
+    """Return the relative change of a variance between supervisions, paired over seeds, at the published rate.
+
+    Args:
+        table: `outcomes` of networks.
+        treated, baseline: supervisions.
+        value: the variance that is compared.
+    """
+    if treated is None or not {treated, baseline} <= set(table["supervision"]):
+        return None
+    wide = at_published_rate(table).pivot(index="seed", columns="supervision", values=value)[[treated, baseline]]
+    both = wide[(wide > 0).all(axis=1)]  # a gradient that never varies has no ratio
+    return paired_relative(both[treated], both[baseline]) if len(both) else None
+
+
+def slope(table: pd.DataFrame, value: str = "label_variance") -> Effect | None:
+    """Return the slope of log variance on log noise share over noisy supervisions, a regression a seed.
+
+    One is "in proportion".
+
+    Args:
+        table: `outcomes` of networks at one learning rate.
+        value: `label_variance`, at each network's own weights, or `excess`, over the path under exact BCPs.
+    """
+    if value == "excess":
+        plain = table[table["supervision"] == "exact_bcp"].set_index("seed")["gradient_variance"]
+        table = table.assign(excess=table["gradient_variance"] - table["seed"].map(plain))
+    noisy = table[(table["noise_share"] > 0) & (table[value] > 0)]
+    if noisy["noise_share"].nunique() < 3:
+        return None
+    lines = [rows for _, rows in noisy.groupby("seed") if rows["noise_share"].nunique() > 1]
+    slopes = [np.polyfit(np.log(rows["noise_share"]), np.log(rows[value]), 1)[0] for rows in lines]
+    return mean_interval(slopes) if slopes else None

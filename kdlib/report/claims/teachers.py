@@ -1,0 +1,38 @@
+"""Which teachers a claim compares: one network, the labels that claims name, one setting a label. (No torch.)"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from kdlib.report.choice import chosen, effect, entering
+from kdlib.report.inference import Effect
+
+BASELINE = "deterministic"
+SETTINGS = ("preset", "epochs", "batch_size", "learning_rate", "optimizer")
+"""What may tell teachers of one label apart."""
+
+
+def compared(frame: pd.DataFrame, run_type: str = "teacher") -> pd.DataFrame:
+    """Return the teachers that enter verdicts, a row a label and seed; empty without a deterministic one.
+
+    Those with the network of the deterministic teacher; where a label has several settings, the one of the lowest mean
+    validation NLL, never of the least distance.
+
+    Args:
+        frame: a study's rows on one dataset.
+        run_type: `teacher`, or that of runs which measure teachers.
+    """
+    rows: pd.DataFrame = entering(frame[frame["run_type"] == run_type]) if len(frame) else frame
+    plain = rows[rows["teacher_label"] == BASELINE] if len(rows) else rows
+    if plain.empty:
+        return rows.iloc[:0]
+    rows = rows[rows["architecture"] == plain["architecture"].iloc[0]].drop_duplicates("run")
+    if not rows.duplicated(["teacher_label", "seed"]).any():
+        return rows
+    return chosen(rows.assign(_nll=-rows["val_nll"]), free=SETTINGS, value="_nll")
+
+
+def difference(frame: pd.DataFrame, column: str, treated: str, baseline: str = BASELINE) -> Effect | None:
+    """Return a teacher's measure minus another's, paired over seeds; None where it was not measured."""
+    rows = compared(frame)
+    return effect(rows, treated, baseline, column) if len(rows) and column in rows else None

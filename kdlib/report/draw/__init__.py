@@ -1,0 +1,186 @@
+"""The figures that several pages share: seaborn on tidy tables, each returned as a matplotlib Figure. (No torch.)
+
+A row of a table is a run (or a pair of runs); intervals are 95 % Student t over seeds and n stands beside them. How
+things look is decided in `kdlib.report.theme`. What one page alone draws stands in its notebook, or in a file here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from kdlib.base.errors import InputError
+from kdlib.report.inference import mean_interval
+from kdlib.report.theme import axis_of, canvas, legend, marks_of, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ZERO, STRIP = "#222222", "#e4e4e4"
+
+
+def t95(values: pd.Series[float]) -> tuple[float, float]:
+    """Return the ends of the 95 % t interval, for seaborn's `errorbar`; those of the mean alone where n = 1."""
+    one = mean_interval(np.asarray(values, np.float64))
+    return (one.mean, one.mean) if one.n == 1 else (one.low, one.high)
+
+
+def scaled(rows: pd.DataFrame, columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
+    """Return a table's measures in the unit that readers see.
+
+    Raises:
+        InputError: no rows, or two rows for one place and seed: n would count a seed twice.
+    """
+    if rows.empty:
+        raise InputError("the table has no rows; a figure needs at least one finished run.")
+    twice = rows.duplicated([*keys, "seed"])
+    if twice.any():
+        row = rows.loc[twice, [*keys, "seed"]].iloc[0].to_dict()
+        raise InputError(f"{row} stands for several runs; choose one run a seed before drawing.")
+    return rows.assign(**{name: rows[name].astype(float) * axis_of(name)[1] for name in columns})
+
+
+def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", strip: float | None = None) -> Figure:
+    """Draw a row a label: every seed a faint dot, the mean with its 95 % t interval, and n.
+
+    Args:
+        rows: one row a label and seed.
+        x: the measure.
+        y: the column of labels, drawn in order of appearance.
+        axis: its label; that of the measure by default.
+        strip: for differences: half the width, in the measure's stored unit, of the grey strip around zero in which
+            nothing matters.
+    """
+    import seaborn
+
+    shown = scaled(rows, [x], [y]).dropna(subset=x).astype({y: str})
+    order = list(dict.fromkeys(shown[y]))
+    marks = marks_of(order)
+    figure, (axes,) = canvas(1.0 + 0.4 * max(len(order), 2))
+    if strip is not None:
+        _ground(axes.axvspan, axes.axvline, strip * axis_of(x)[1])
+    same: dict[str, Any] = {"data": shown, "x": x, "y": y, "hue": y, "order": order, "hue_order": order, "ax": axes,
+                            "palette": {label: one.color for label, one in marks.items()}, "legend": False}  # fmt: skip
+    seaborn.stripplot(**same, jitter=False, alpha=0.35, size=5.5)
+    seaborn.pointplot(**same, errorbar=t95, linestyles="none", markers=[mark.marker for mark in marks.values()],
+                      markersize=8, capsize=0.25, err_kws={"linewidth": 2.2})  # fmt: skip
+    for place, label in enumerate(order):
+        n = int((shown[y] == label).sum())
+        axes.text(1.015, place, f"n = {n}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
+    axes.set_yticks(range(len(order)), [wrapped(label) for label in order])
+    axes.set(xlabel=axis or axis_of(x)[0], ylabel="")
+    return figure
+
+
+def lines(
+    rows: pd.DataFrame, x: str, values: Sequence[str], by: str = "teacher_label", label: str = "", base: float = 10,
+    strip: Mapping[str, float] | None = None,
+) -> Figure:  # fmt: skip
+    """Draw a panel a measure against a number: a line a value of `by`, means over seeds with 95 % t bands.
+
+    Args:
+        rows: one row a line, number and seed.
+        x: the column of numbers, above 0, on a logarithmic axis.
+        values: measures, a panel each.
+        by: the column of lines.
+        label: of the axis, with its unit.
+        base: of the logarithm; 0 for a linear axis.
+        strip: as in `dots`, by measure.
+    """
+    import seaborn
+
+    shown = scaled(rows, values, [by, x]).astype({by: str})
+    counts = shown.groupby([by, x], sort=False)["seed"].nunique().groupby(level=0, sort=False).max()
+    marks = marks_of(counts.index)
+    figure, panels = canvas(2.7 * len(values) + 1.3, len(values), sharex=True)
+    for axes, value in zip(panels, values, strict=True):
+        if value in (strip or {}):
+            _ground(axes.axhspan, axes.axhline, (strip or {})[value] * axis_of(value)[1])
+        seaborn.lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes, dashes=False,
+                         palette={k: m.color for k, m in marks.items()},
+                         markers={k: m.marker for k, m in marks.items()}, markersize=8)  # fmt: skip
+        axes.set_title(axis_of(value)[0])
+        axes.set_ylabel("")
+    ticks = sorted(set(shown[x].astype(float)))
+    if base:
+        panels[-1].set_xscale("log", base=base)
+    panels[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    panels[-1].minorticks_off()
+    panels[-1].set_xlabel(label or x)
+    legend(figure, marks, {str(name): n for name, n in counts.items()})
+    return figure
+
+
+def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_label", sharey: bool = True) -> Figure:
+    """Draw a panel a measure across: a mark a group at both means over seeds, bars 95 % t intervals both ways.
+
+    Seaborn has no bars both ways: matplotlib draws them.
+
+    Args:
+        rows: one row a group and seed.
+        xs: measures across, a panel each.
+        y: the measure along.
+        by: the column of groups.
+        sharey: whether the panels share the axis along.
+    """
+    shown = scaled(rows, [*xs, y], [by])
+    counts = shown.astype({by: str})[by].value_counts(sort=False)
+    marks = marks_of(counts.index)
+    figure, panels = canvas(3.2 * len(xs) + 0.9 + 0.28 * len(counts) / 2, len(xs), sharey=sharey)
+    for axes, x in zip(panels, xs, strict=True):
+        for group, part in shown.dropna(subset=[x, y]).groupby(by, sort=False):
+            mark, middle = marks[str(group)], part[[x, y]].mean()
+            across, along = (np.abs(np.subtract(t95(part[name]), middle[name]))[:, None] for name in (x, y))
+            axes.errorbar(middle[x], middle[y], along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
+            size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
+            axes.plot(*middle, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
+        axes.set(xlabel=axis_of(x)[0], ylabel=axis_of(y)[0])
+    legend(figure, marks, {str(name): n for name, n in counts.items()})
+    return figure
+
+
+def heat(means: pd.DataFrame, chosen: Mapping[str, str], axis: str) -> Figure:
+    """Draw a table of means as a map, the numbers in its cells; a row's chosen column is framed.
+
+    Args:
+        means: a row a label, a column a setting; NaN leaves a cell empty.
+        chosen: column by label.
+        axis: what the numbers are, with their unit.
+    """
+    import seaborn
+    from matplotlib.patches import Rectangle
+
+    figure, (axes,) = canvas(0.42 * len(means) + 1.9)
+    seaborn.heatmap(means, annot=True, fmt=".1f", cmap="Blues", ax=axes, linewidths=1.5, robust=True,
+                    annot_kws={"size": 11},
+                    cbar_kws={"label": axis, "location": "bottom", "aspect": 40, "pad": 0.03})  # fmt: skip
+    for row, label in enumerate(means.index):
+        if label in chosen:
+            place = list(means.columns).index(chosen[label])
+            for ink, width in (("white", 5.0), ("black", 2.4)):  # seen on light and on dark cells
+                axes.add_patch(
+                    Rectangle((place + 0.04, row + 0.06), 0.92, 0.88, fill=False, edgecolor=ink, linewidth=width)
+                )
+    axes.set_yticks(np.arange(len(means)) + 0.5, [wrapped(label) for label in means.index], rotation=0)
+    axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
+    axes.set(xlabel="", ylabel="")
+    return figure
+
+
+def level(axes: Axes, value: float, text: str, dashed: bool = False) -> None:
+    """Draw a named horizontal line: a floor or a ceiling."""
+    axes.axhline(
+        value, color="black" if dashed else "#858585", linewidth=1.2, linestyle="--" if dashed else "-", zorder=1
+    )
+    axes.annotate(text, (1, value), (-4, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
+                  ha="right", fontsize=12)  # fmt: skip
+
+
+def _ground(span: Any, line: Any, edge: float) -> None:
+    """Draw the line at zero and the strip in which nothing matters."""
+    span(-edge, edge, color=STRIP, zorder=0.5)
+    line(0, color=ZERO, linewidth=1.4, zorder=1)

@@ -1,0 +1,216 @@
+"""Intervals and tests over seeds, and over test images within one network. (No torch.)
+
+`paired`, `paired_relative` and `mean_interval` give an `Effect`; `holm` corrects for several of them; `bootstrap` resamples test images; `seeds_needed` plans. SciPy and statsmodels
+compute; each function imports what it calls, since SciPy's tests take the better part of a second to import.
+
+The unit is a seed (teacher and student share it). Five bootstrapped values cover far less than they say, so
+over seeds the interval is Student's t; the bootstrap is for thousands of images of one network.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kdlib.base.errors import InputError
+
+if TYPE_CHECKING:
+    pass
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Hold a mean over seeds with its interval and the test of "it is zero"."""
+
+    mean: float
+    low: float
+    """Lower end of the interval; NaN with one seed."""
+    high: float
+    n: int
+    """Independent seeds (pairs, for a difference)."""
+    sd: float
+    """Standard deviation over seeds; NaN with one."""
+    p: float
+    """Two-sided p value of "the mean is zero"; NaN with one seed."""
+    relative: bool = False
+    """Whether mean, low and high are relative changes; sd is then that of the logarithm of the ratio."""
+
+    def p_equals(self, value: float) -> float:
+        """Return the two-sided p value of "the mean is `value`"; NaN with one seed."""
+        from scipy.special import stdtr
+
+        if self.n < 2:
+            return math.nan
+        mean = self.mean
+        if self.relative:
+            mean, value = math.log1p(mean) if mean > -1 else -math.inf, math.log1p(value)
+        if self.sd == 0:
+            return float(mean == value)
+        return float(2 * stdtr(self.n - 1, -abs(mean - value) / (self.sd / math.sqrt(self.n))))
+
+
+def mean_interval(values: ArrayLike, level: float = 0.95) -> Effect:
+    """Return the mean over seeds with its Student t interval, mean ± t_{(1+level)/2, n−1} sd / √n, and its t test.
+
+    Values that are equal but for rounding have no spread: the interval is their value, and p is 0 or 1.
+
+    Args:
+        values: `(n,)` one value a seed, n ≥ 1.
+        level: coverage, in (0, 1).
+
+    Raises:
+        InputError: no value, a value that is not finite, or a level outside (0, 1).
+    """
+    array = np.asarray(values, np.float64)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise InputError(f"values = {np.array2string(array, threshold=8)}; they must be finite, one a seed.")
+    if not 0 < level < 1:
+        raise InputError(f"level = {level}; it must lie between 0 and 1.")
+    n, first = array.size, float(array[0])
+    if n == 1:
+        return Effect(first, math.nan, math.nan, 1, math.nan, math.nan)
+    if np.ptp(array) <= 1e-14 * abs(first):
+        return Effect(first, first, first, n, 0.0, float(first == 0))
+    from statsmodels.stats.weightstats import DescrStatsW
+
+    seeds = DescrStatsW(array)  # the numbers of scipy.stats.ttest_1samp in a third of its time
+    low, high = map(float, seeds.tconfint_mean(1 - level))
+    return Effect(float(seeds.mean), low, high, n, float(seeds.std_ddof(1)), float(seeds.ttest_mean()[1]))
+
+
+def paired(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Effect:
+    """Return the mean of a − b over pairs, with the interval and p value of the paired t test.
+
+    Args:
+        a: `(n,)` one value a seed.
+        b: `(n,)` the same seeds in the same order.
+        level: coverage of the interval, in (0, 1).
+
+    Raises:
+        InputError: the lengths differ.
+    """
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if first.shape != second.shape:
+        raise InputError(f"a has shape {first.shape} and b {second.shape}; pairs need one of each.")
+    return mean_interval(first - second, level)
+
+
+def paired_relative(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Effect:
+    """Return the mean relative change from b to a over pairs: −0.3 says that a is 30 % lower.
+
+    The t interval is that of log(a / b), mapped by exp(·) − 1, so the mean is the geometric one. `sd` and
+    `p` are those of log(a / b).
+
+    Args:
+        a: `(n,)` positive values, one a seed.
+        b: `(n,)` the same seeds in the same order.
+        level: coverage of the interval, in (0, 1).
+
+    Raises:
+        InputError: the lengths differ, or a value is not positive.
+    """
+    if np.less_equal(a, 0).any() or np.less_equal(b, 0).any():
+        raise InputError("a relative change needs positive values; one of a or b is zero or below.")
+    effect = paired(np.log(a), np.log(b), level)
+    with np.errstate(over="ignore"):  # the end of a very wide interval is infinite
+        mean, low, high = np.expm1([effect.mean, effect.low, effect.high]).tolist()
+    return replace(effect, mean=mean, low=low, high=high, relative=True)
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """Return p values corrected for their number, by Holm's step-down procedure.
+
+    p̃_(i) = max_{j ≤ i} min(1, (m − j + 1) p_(j)): rejecting p̃ ≤ α keeps the chance of any false rejection
+    below α, however the tests depend on each other. NaN (no test was made) stays NaN and is not counted.
+
+    Args:
+        p_values: `(m,)` in [0, 1].
+
+    Returns:
+        `(m,)` corrected p values, in the given order.
+
+    Source: Holm 1979.
+    """
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = np.array(p_values, np.float64)
+    made = ~np.isnan(corrected)
+    gc.freeze()  # multipletests collects garbage at every call: 0.1 s over all that a page holds
+    corrected[made] = multipletests(corrected[made], method="holm")[1]
+    gc.unfreeze()
+    return corrected
+
+
+def bootstrap(
+    values: ArrayLike,
+    statistic: Callable[[NDArray[np.generic]], float],
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Return a statistic of test images with its percentile bootstrap interval: (estimate, low, high).
+
+    Args:
+        values: `(n, …)` one row a test image; rows are drawn with replacement.
+        statistic: maps `(n, …)` to a number.
+        level: coverage, in (0, 1).
+        draws: how many resamples.
+        seed: of the resampling.
+
+    Raises:
+        InputError: fewer than two rows.
+
+    Source: Efron 1979.
+    """
+    from scipy import stats
+
+    rows = np.asarray(values)
+    if len(rows) < 2:
+        raise InputError(f"values has {len(rows)} row(s); a bootstrap draws from at least 2.")
+    found = stats.bootstrap(
+        (np.arange(len(rows)),), lambda drawn: statistic(rows[drawn]), vectorized=False, method="percentile",
+        confidence_level=level, n_resamples=draws, batch=100, rng=seed,
+    )  # fmt: skip
+    low, high = map(float, found.confidence_interval)
+    return float(statistic(rows)), low, high
+
+
+def seeds_needed(effect: Effect, smallest: float, power: float = 0.8, level: float = 0.95, comparisons: int = 1) -> int:
+    """Return the number of seeds with which a verdict is likely, given the spread seen so far.
+
+    The smallest n ≥ 5 at which the two-sided paired t test detects a true effect of `smallest` with
+    probability `power`. By symmetry the same n shows with about that probability that an effect of zero
+    falls short of `smallest`. Only the spread of `effect` enters, not its mean, which is still noise.
+
+    Args:
+        effect: of at least two seeds.
+        smallest: the smallest effect of interest, above 0.
+        power: in (0, 1).
+        level: 1 − α of the test.
+        comparisons: tests that share α; the first step of Holm divides α by it.
+
+    Raises:
+        InputError: fewer than two seeds, or `smallest` not above 0.
+
+    Source: Cohen 1988, chapter 2 (noncentral t).
+    """
+    if effect.n < 2 or smallest <= 0:
+        raise InputError(f"n = {effect.n}, smallest = {smallest}; planning needs n ≥ 2 and smallest > 0.")
+    from statsmodels.stats.power import TTestPower
+
+    size = (math.log1p(smallest) if effect.relative else smallest) / effect.sd if effect.sd else math.inf
+    # Only the side of the test on which the effect lies counts. In statsmodels the other one is NaN from 6 sd on and
+    # this one may be from 20 sd on, where five seeds are as sure to be enough as at 10.
+    side = {"alpha": (1 - level) / comparisons / 2, "alternative": "larger"}
+    if TTestPower().power(min(size, 10.0), 5, **side) >= power:
+        return 5
+    n: float = TTestPower().solve_power(size, power=power, **side)
+    return math.ceil(n)
