@@ -49,6 +49,7 @@ OTHERS = (Mark("#e377a2", "h", DASH, ""), Mark("#6b6b6b", "p", DOT, ".."), Mark(
 
 _MEASURES: dict[str, tuple[str, float]] = {
     "accuracy": ("accuracy (%)", 100),
+    "gain": ("gain in accuracy (points)", 100),
     "top5": ("top-5 accuracy (%)", 100),
     "nll": ("NLL (nats)", 1),
     "brier": ("Brier score (0 to 2)", 1),
