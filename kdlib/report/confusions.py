@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from typing import Any
 
 import pandas as pd
 
@@ -40,11 +39,11 @@ def of_omitted(rows: pd.DataFrame) -> pd.DataFrame:
     Args:
         rows: students of one teacher without one class, given by its name or its number.
     """
-    found = {}
+    found = []
     for _, row in rows.iterrows():
         counts, name = counts_of(row), row["omit_classes"]
         if counts is not None:
-            found[row["run"]] = counts.loc[name] if name in counts.index else counts.iloc[int(name)]
-    shares = pd.DataFrame(found).T
+            found.append(counts.loc[name] if name in counts.index else counts.iloc[int(name)])
+    shares = pd.DataFrame(found)  # a row a student, named by its omitted class
     shares = 100 * shares.div(shares.sum(axis=1).clip(lower=1), axis=0)
-    return shares.groupby([str(one.name) for one in found.values()], sort=False).mean() if found else shares
+    return shares.groupby(level=0, sort=False).mean()

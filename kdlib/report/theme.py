@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
-from kdlib.report.inference import mean_interval
 from kdlib.students.config import EXACT_BCP, ONE_HOT
 from kdlib.students.frameworks import FRAMEWORKS
 from kdlib.teachers.kind import DASH, DOT, Mark
@@ -47,7 +46,6 @@ OTHERS = (Mark("#e377a2", "h", DASH, ""), Mark("#6b6b6b", "p", DOT, ".."), Mark(
 
 _MEASURES: dict[str, tuple[str, float]] = {
     "accuracy": ("accuracy (%)", 100),
-    "gain": ("gain in accuracy (points)", 100),
     "top5": ("top-5 accuracy (%)", 100),
     "nll": ("NLL (nats)", 1),
     "brier": ("Brier score (0 to 2)", 1),
@@ -78,6 +76,8 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "cam_overlap": ("overlap with the class's pixels (%)", 100),
     "cam_overlap_chance": ("overlap by chance (%)", 100),
     "gain": ("gain over labels (points)", 100),
+    "gain_over_deterministic": ("gain over the deterministic teacher's students (points)", 100),
+    "gain_over_fewest": ("gain over the fewest samples (points)", 100),
 }
 _NAMES = {
     ONE_HOT: "one-hot",
