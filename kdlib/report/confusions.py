@@ -1,58 +1,49 @@
-"""Confusion counts of students that never saw some classes: from their predictions, or as kept in records."""
+"""What students call the images of the class that they never saw, from records or from predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from kdlib.measures.confusion import ARRAY, Counts, count
+from kdlib.measures.confusion import ARRAY, count
 from kdlib.runs.recipes import recorded
 from kdlib.store.runs import Run
 from kdlib.study import records
 
 
-@dataclass(frozen=True, eq=False)
-class Confusion:
-    """Hold how many test images of each class (rows) a student gave each class (columns)."""
-
-    counts: Counts
-    classes: tuple[str, ...]
-
-    def place(self, name: str) -> int:
-        """Return the row of a class, given as `omit_classes` gives it: by its name or its number."""
-        return self.classes.index(name) if name in self.classes else int(name)
-
-
-def mean_shares(found: Sequence[Confusion]) -> NDArray[np.float64]:
-    """Return the mean over students of the share of each class's images given to each class, in percent."""
-    counts = np.array([one.counts for one in found], np.float64)
-    return np.asarray((100 * counts / np.maximum(counts.sum(axis=2, keepdims=True), 1)).mean(axis=0))
-
-
-def counts_of(row: pd.Series[Any]) -> Confusion | None:
-    """Return a student's confusion counts on test images, from the store or from records; None where neither has them.
+def counts_of(row: pd.Series[Any]) -> pd.DataFrame | None:
+    """Return how many test images of each class (a row) a student gave each class (a column); None where nobody knows.
 
     Args:
         row: of the table of runs.
     """
-    found = _of_run(row) if row["source"] == "run" else None
-    if found is not None:
-        return found
     name = str(row["run"])
     counts, classes = records.arrays(name).get(ARRAY), records.class_names(name)
-    return Confusion(counts, classes) if counts is not None and counts.shape == 2 * (len(classes),) else None
+    if row["source"] == "run":
+        from kdlib.runs.execute import labels_here
+
+        run = Run(name)
+        labels = labels_here(recorded(str(row["run_type"]), run.record["config"]))
+        if labels is not None:
+            counts, classes = count(run.predictions()["test"].numpy(), labels["test"]), tuple(run.record["classes"])
+    known = counts is not None and counts.shape == 2 * (len(classes),)
+    return pd.DataFrame(counts, list(classes), list(classes)) if known else None
 
 
-def _of_run(row: pd.Series[Any]) -> Confusion | None:
-    from kdlib.runs.execute import labels_here
+def of_omitted(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return what the omitted class's images are called, in percent: a row an omitted class, a column a class given.
 
-    run = Run(str(row["run"]))
-    labels = labels_here(recorded(str(row["run_type"]), run.record["config"]))
-    if labels is None:
-        return None
-    return Confusion(count(run.predictions()["test"].numpy(), labels["test"]), tuple(run.record["classes"]))
+    Means over the students that are known; without any there are no rows.
+
+    Args:
+        rows: students of one teacher without one class, given by its name or its number.
+    """
+    found = []
+    for _, row in rows.iterrows():
+        counts, name = counts_of(row), row["omit_classes"]
+        if counts is not None:
+            found.append(counts.loc[name] if name in counts.index else counts.iloc[int(name)])
+    shares = pd.DataFrame(found)  # a row a student, named by its omitted class
+    shares = 100 * shares.div(shares.sum(axis=1).clip(lower=1), axis=0)
+    return shares.groupby(level=0, sort=False).mean()

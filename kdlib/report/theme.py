@@ -76,6 +76,8 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "cam_overlap": ("overlap with the class's pixels (%)", 100),
     "cam_overlap_chance": ("overlap by chance (%)", 100),
     "gain": ("gain over labels (points)", 100),
+    "gain_over_deterministic": ("gain over the deterministic teacher's students (points)", 100),
+    "gain_over_fewest": ("gain over the fewest samples (points)", 100),
 }
 _NAMES = {
     ONE_HOT: "one-hot",

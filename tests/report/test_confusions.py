@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import small
 import torch
@@ -15,10 +16,10 @@ from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.measures import metrics
 from kdlib.measures.confusion import count
-from kdlib.report import zeroshot
-from kdlib.report.confusions import Confusion, counts_of, mean_shares
-from kdlib.report.pages import picture
-from kdlib.report.sections import sections
+from kdlib.report import confusions
+from kdlib.report.claims import c12
+from kdlib.report.confusions import counts_of, of_omitted
+from kdlib.report.sections import parts_of
 from kdlib.runs import execute as execute_module
 from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
@@ -53,11 +54,24 @@ def test_counts_by_hand() -> None:
     counts = count(log_probs, [0, 0, 1, 2])
     assert counts.dtype == np.int32
     assert counts.tolist() == [[1, 1, 0], [1, 0, 0], [0, 0, 1]]
-    other = Confusion(np.array([[0, 2, 0], [0, 1, 0], [0, 0, 1]], np.int32), ("cat", "dog", "2"))
-    shares = mean_shares([Confusion(counts, other.classes), other])
-    assert shares[0].tolist() == [25, 75, 0] and shares[1].tolist() == [50, 50, 0]
-    assert [other.place(name) for name in ("dog", "1", "2")] == [1, 1, 2]
-    assert mean_shares([Confusion(np.zeros((2, 2), np.int32), ("a", "b"))]).sum() == 0  # a class without images
+
+
+def test_shares_are_means_over_the_students_without_a_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    classes = ["cat", "dog", "2"]
+    known = {
+        "a": [[1, 1, 0], [1, 0, 0], [0, 0, 1]],
+        "b": [[0, 2, 0], [0, 1, 0], [0, 0, 1]],
+        "none": [[0, 0, 0], [0, 1, 0], [0, 0, 1]],  # a class without images
+    }
+    counts = {run: pd.DataFrame(one, classes, classes) for run, one in known.items()}
+    monkeypatch.setattr(confusions, "counts_of", lambda row: counts.get(row["run"]))
+    rows = pd.DataFrame([("a", "cat"), ("b", "0"), ("a", "1"), ("b", "dog"), ("a", "2"), ("gone", "cat")],
+                        columns=["run", "omit_classes"])  # fmt: skip
+    shares = of_omitted(rows)
+    assert shares.to_numpy().tolist() == [[25, 75, 0], [50, 50, 0], [0, 0, 100]]
+    assert list(shares.index) == list(shares.columns) == classes, "by name or by number"
+    assert of_omitted(pd.DataFrame({"run": ["none"], "omit_classes": ["cat"]})).sum(axis=None) == 0
+    assert of_omitted(rows[rows["run"] == "gone"]).empty and of_omitted(rows.iloc[:0]).empty
 
 
 def test_counts_are_those_of_the_metrics() -> None:
@@ -69,29 +83,27 @@ def test_counts_are_those_of_the_metrics() -> None:
 def test_a_student_s_counts_are_its_measured_accuracies(omitting: str) -> None:
     for _, row in table(omitting).iterrows():
         found = counts_of(row)
-        assert found is not None and found.classes == tuple(DATASET.classes)
-        assert found.counts.sum() == len(DATASET.test)
-        assert np.trace(found.counts) / found.counts.sum() == pytest.approx(row["test_accuracy"])
+        assert found is not None and list(found.index) == list(found.columns) == list(DATASET.classes)
+        counts = found.to_numpy()
+        assert counts.sum() == len(DATASET.test)
+        assert np.trace(counts) / counts.sum() == pytest.approx(row["test_accuracy"])
         if row["omit_classes"] == "3":
-            assert found.counts[3, 3] / found.counts[3].sum() == pytest.approx(row["test_omitted_accuracy"])
+            assert counts[3, 3] / counts[3].sum() == pytest.approx(row["test_omitted_accuracy"])
 
 
-def test_a_record_shows_the_same_pictures_as_a_run(omitting: str) -> None:
-    def pages() -> list[object]:
-        (part,) = sections("zeroshot", "student", omitting)
-        ((_, frame),) = part.settings
-        (rows,) = zeroshot.compared(frame)
-        drawn = zeroshot.pictures(rows)
-        assert drawn is not None
-        return [set(part.frame["source"]), *map(picture, drawn[:2]), *drawn[2:]]
+def test_a_record_shows_the_same_shares_as_a_run(omitting: str) -> None:
+    def shown() -> tuple[set[str], pd.DataFrame]:
+        (part,) = parts_of("zeroshot", omitting)
+        (rows,) = c12.compared(part.of("student"))
+        return set(part.frame["source"]), of_omitted(c12.without_one(rows))
 
-    of_runs = pages()
+    of_runs = shown()
     keep(omitting)
     shutil.rmtree(paths.runs())
-    of_records = pages()
+    of_records = shown()
     assert (of_runs[0], of_records[0]) == ({"run"}, {"record"})
-    assert of_runs[1:] == of_records[1:]
-    assert of_runs[3:] == ["3", 2]
+    assert of_runs[1].equals(of_records[1])
+    assert list(of_runs[1].index) == ["3"] and of_runs[1].sum(axis=None) == pytest.approx(100)
 
 
 def test_records_keep_students_that_omit_classes_and_what_was_there(omitting: str) -> None:
@@ -104,7 +116,7 @@ def test_records_keep_students_that_omit_classes_and_what_was_there(omitting: st
         assert (found is None) == (row["omit_classes"] == "")
         if found is not None:
             answers = Run(str(row["run"])).predictions()["test"]
-            assert (found.counts == count(answers, DATASET.test.labels)).all()
+            assert (found.to_numpy() == count(answers, DATASET.test.labels)).all()
     assert counts_of(zero.iloc[0].copy().replace(zero.iloc[0]["run"], "nobody").replace("run", "record")) is None
 
 

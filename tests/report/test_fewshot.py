@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from kdlib.report import fewshot
-from kdlib.report.claims import Verdict, judge, paired
-from kdlib.report.sections import Section
+from kdlib.report import published
+from kdlib.report.claims import c07, c11, fewshot
+from kdlib.report.claims.rules import Verdict, judge
+from kdlib.report.draw import lines
+from kdlib.report.inference import Effect, paired
 
 FRACTIONS = (0.05, 0.25, 1.0)
 TRAINED: dict[str, Any] = {"architecture": "cnn8", "epochs": 10, "framework": "kd", "samples": 1.0,
@@ -55,38 +56,45 @@ def test_students_with_all_the_data_stand_under_both_protocols() -> None:
     other = [students("mcmi", 1.0, 0.3, temperature=2.0), students("mcmi", 1.0, 0.3, epochs=99),
              students("mcmi", 1.0, 0.3, omit_classes="3"), students("laplace", 1.0, 0.3),
              students("mcmi", 1.0, 0.3, samples=4.0)]  # fmt: skip
-    ((framework, rows),) = fewshot.compared(pd.concat([frame, *other], ignore_index=True))
-    assert framework == "kd"
+    (rows,) = fewshot.compared(pd.concat([frame, *other], ignore_index=True))
+    assert set(rows["framework"]) == {"kd"}
     counts = rows.groupby(["protocol", "fraction", "teacher_label"]).size()
     assert set(counts) == {5} and len(counts) == 2 * 3 * 3
     assert not rows.duplicated(["protocol", "fraction", "teacher_label", "seed"]).any()
 
 
+def effects(frame: pd.DataFrame) -> dict[str, Effect | None]:
+    """Return what is measured for MCMI by each claim of the page."""
+    return {claim.id: claim.effects(frame)["mcmi"] for claim in (c07.CLAIM, c11.CLAIM)}
+
+
+NOTHING = {"C7": None, "C11": None}
+
+
 def test_effects_are_differences_and_differences_of_differences_in_pairs() -> None:
     frame = table(GAINS)
-    found = fewshot.effects(frame)
+    found = effects(frame)
     plain, mcmi = ({f: frame[(frame["teacher"] == who) & (frame["fraction"] == f) & (frame["match"] == "steps")]
                     ["test_accuracy"].to_numpy() for f in FRACTIONS} for who in ("deterministic", "mcmi"))  # fmt: skip
     at = paired(mcmi[0.05], plain[0.05])
     larger = paired(mcmi[0.05] - plain[0.05], mcmi[1.0] - plain[1.0])
     for claim, by_hand in (("C11", at), ("C7", larger)):
-        one = found[claim]["mcmi"]
+        one = found[claim]
         assert one is not None
         assert (one.mean, one.low, one.high, one.n) == pytest.approx((by_hand.mean, by_hand.low, by_hand.high, 5))
     assert at.mean == pytest.approx(0.04, abs=0.004) and larger.mean == pytest.approx(0.03, abs=0.004)
-    both = (judge(claim, found[claim.id])[0].verdict for claim in (fewshot.SMALL, fewshot.LARGER))
+    both = (judge(claim, {"mcmi": found[claim.id]})[0].verdict for claim in (c11.CLAIM, c07.CLAIM))
     assert list(both) == [Verdict.SUPPORTED, Verdict.SUPPORTED]
 
 
 def test_what_was_not_run_has_no_effect() -> None:
     frame = table(GAINS)
     few = frame[frame["fraction"] < 1]
-    assert [bool(fewshot.effects(few)[name]["mcmi"]) for name in ("C7", "C11")] == [False, True]
+    assert [bool(effects(few)[name]) for name in ("C7", "C11")] == [False, True]
     half_way = frame[(frame["fraction"] > 0.05) | (frame["teacher"] != "mcmi")]
-    assert fewshot.effects(half_way) == {"C7": {"mcmi": None}, "C11": {"mcmi": None}}, "the fewest are still to come"
+    assert effects(half_way) == NOTHING, "the fewest are still to come"
     more = frame[frame["fraction"] > 0.05]
-    assert [bool(fewshot.effects(more)[name]["mcmi"]) for name in ("C7", "C11")] == [True, False]
-    nothing = {"C7": {"mcmi": None}, "C11": {"mcmi": None}}
+    assert [bool(effects(more)[name]) for name in ("C7", "C11")] == [True, False]
     for part in (
         frame[frame["match"] == "epochs"],
         frame[frame["fraction"] == 1],
@@ -94,9 +102,9 @@ def test_what_was_not_run_has_no_effect() -> None:
         frame[frame["teacher"] != "deterministic"],
         frame.assign(run_type="teacher"),
     ):
-        assert fewshot.effects(part) == nothing
+        assert effects(part) == NOTHING
     lacking = frame[~((frame["seed"] == 1) & (frame["fraction"] == 1) & (frame["teacher"] == "mcmi"))]
-    larger, small = (fewshot.effects(lacking)[name]["mcmi"] for name in ("C7", "C11"))
+    larger, small = (effects(lacking)[name] for name in ("C7", "C11"))
     assert larger is not None and small is not None and (larger.n, small.n) == (4, 5)
 
 
@@ -104,18 +112,13 @@ def test_settings_are_chosen_at_each_fraction_and_within_a_protocol() -> None:
     warm: dict[str, Any] = {"temperature": 4.0, "student_temperature": 4.0, "kd_weight": 0.9, "label": "fewshot_warm"}
     better = [students("mcmi", 0.05, 0.2, **warm), students("mcmi", 0.25, -0.2, **warm),
               students("mcmi", 1.0, 0.3, **warm)]  # fmt: skip
-    ((_, rows),) = fewshot.compared(pd.concat([table(GAINS), *better], ignore_index=True))
+    (rows,) = fewshot.compared(pd.concat([table(GAINS), *better], ignore_index=True))
     mcmi = rows[rows["teacher"] == "mcmi"].groupby(["protocol", "fraction"])["temperature"].unique().map(list)
     assert mcmi["steps"].to_dict() == {0.05: [4.0], 0.25: [1.0], 1.0: [4.0]}
     assert mcmi["epochs"].to_dict() == {0.05: [1.0], 0.25: [1.0], 1.0: [1.0]}
-    shown = fewshot.accuracy_table(rows).data
-    assert shown.count("<small>T 4</small>") == 2 and "<small>T 1</small>" in shown, "S and α differ with T"
-    other = students("mcmi", 0.05, 0.3, temperature=4.0)
-    ((_, rows),) = fewshot.compared(pd.concat([table(GAINS), *better, other], ignore_index=True))
-    assert fewshot.accuracy_table(rows).data.count("<small>T 4, S 1</small>") == 1
     # one that is better on test images alone is not chosen
     lucky = students("mcmi", 0.05, 0.0, **warm).assign(val_accuracy=0.0, test_accuracy=1.0)
-    assert fewshot.effects(pd.concat([table(GAINS), lucky], ignore_index=True)) == fewshot.effects(table(GAINS))
+    assert effects(pd.concat([table(GAINS), lucky], ignore_index=True)) == effects(table(GAINS))
 
 
 def test_other_trainings_and_frameworks_are_tables_of_their_own() -> None:
@@ -125,42 +128,32 @@ def test_other_trainings_and_frameworks_are_tables_of_their_own() -> None:
     small = small.assign(run=small["run"] + "-cnn4", teacher_label=small["teacher_label"] + "_of_cnn4")
     frame = pd.concat([table(GAINS), crd, small], ignore_index=True)
     found = list(fewshot.compared(frame))
-    assert [framework for framework, _ in found] == ["kd", "crd", "kd"]
-    assert fewshot.effects(frame) == fewshot.effects(table(GAINS)), "the first that measures it"
-    assert fewshot.effects(small) == {"C7": {"mcmi": None}, "C11": {"mcmi": None}}, "other labels enter no verdict"
+    assert [set(rows["framework"]) for rows in found] == [{"kd"}, {"crd"}, {"kd"}]
+    assert effects(frame) == effects(table(GAINS)), "the first that measures it"
+    assert effects(small) == NOTHING, "other labels enter no verdict"
 
 
 def test_chosen_runs_have_no_entry_to_be_known_by() -> None:
     frame = table(GAINS).assign(label="mcmi")
-    assert fewshot.effects(frame) == fewshot.effects(table(GAINS))
-
-
-@pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_what_the_page_shows(seeds: int) -> None:
-    ((_, rows),) = fewshot.compared(table(GAINS, seeds))
-    figure = fewshot.accuracies(rows)
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        f"test accuracy (%), {name}" for name in fewshot.PROTOCOLS.values()
-    ]
-    figure = fewshot.gained(rows)
-    assert len(figure.axes) == 3 and "published" in figure.axes[2].get_title(loc="left")
-    ticks = [text.get_text() for text in figure.axes[2].get_xticklabels()]
-    assert ticks == ["5", "10", "25", "50", "75", "100"], "single trials below our fractions are in the table alone"
-    legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    n = f" (n = {seeds})" if seeds > 1 else ""
-    assert legend == [f"one-hot{n}", f"MCMI{n}", "published KD", "published CRD"]
-    text = re.sub("<[^>]+>", " ", fewshot.gain_table(rows).data)
-    assert text.count(f"n = {seeds}") == 2 * 3 * 2 and "−10." in text and "+4." in text
-    line = fewshot.short(Section("s", "Study", "", rows), "digits, cnn8", rows).data
-    assert line.startswith("**Study** (digits, cnn8; ") and line.count("by passes over the subset") == 2
-    said = "supported" if seeds >= 5 else "inconclusive"
-    assert f"C11: {said}" in line and f"C7: {said}" in line
+    assert effects(frame) == effects(table(GAINS))
 
 
 def test_the_published_trials_agree_with_themselves() -> None:
-    for trial in fewshot.PUBLISHED:
+    for trial in published.TRIALS:
         assert trial.gain == pytest.approx(trial.mcmi[0] - trial.plain[0], abs=0.0151), "two roundings apart"
         assert (trial.trials == 1) == (trial.plain[1] == trial.mcmi[1] == 0)
-    assert max(trial.gain for trial in fewshot.PUBLISHED) == 5.72
-    shown = fewshot.published_table().data
-    assert shown.count("<tr>") == 1 + 14 and "<td>−0.37</td>" in shown and "58.02 ± 0.43" in shown
+    assert max(trial.gain for trial in published.TRIALS) == 5.72
+    shown = published.table()
+    assert len(shown) == 14 and "−0.37" in set(shown["gain"]) and "58.02 ± 0.43" in set(shown["MCMI"])
+
+
+def test_single_trials_below_our_fractions_are_in_the_table_alone() -> None:
+    (rows,) = fewshot.compared(table(GAINS))
+    gains = fewshot.gains(rows).query("teacher_label == 'mcmi'")
+    drawn = lines(gains, "percent", ["gain"], "protocol")
+    ours = len(drawn.axes[0].lines)
+    published.beside(drawn.axes[0], gains["percent"].min())
+    kd, crd = drawn.axes[0].lines[ours:]
+    assert np.array([kd.get_xdata(), crd.get_xdata()]).tolist() == 2 * [[5, 10, 25, 50, 75]]
+    assert np.array(kd.get_ydata()).tolist() == [5.72, 3.62, 1.24, 0.58, 0.15]
+    assert {text.get_text() for text in drawn.axes[0].texts} >= {"published, KD", "published, CRD"}

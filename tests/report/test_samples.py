@@ -13,11 +13,10 @@ import pytest
 import small
 
 from kdlib.base import paths
-from kdlib.base.errors import InputError
-from kdlib.report import samples
-from kdlib.report.claims import Effect, Verdict, judge, paired, seeds_needed
-from kdlib.report.plots.lines import Panel, lines
-from kdlib.report.sections import Section
+from kdlib.report.claims import c06
+from kdlib.report.claims.rules import Verdict, judge, needed
+from kdlib.report.claims.students import ENDS, with_ends
+from kdlib.report.inference import Effect, paired, seeds_needed
 from kdlib.runs import notebook
 from kdlib.runs.plans import plan
 
@@ -51,94 +50,66 @@ def table(gain: float = 0.01, seeds: int = 5) -> pd.DataFrame:
 
 
 def test_students_of_one_teacher_that_differ_in_samples_alone() -> None:
-    (sweep,) = samples.compared(table())
-    assert sweep.teacher == "variational"
-    assert sweep.rows.groupby("samples")["seed"].nunique().to_dict() == {1.0: 5, 2.0: 5, 4.0: 5, 16.0: 5}
-    assert set(sweep.rows["temperature"]) == {1.0} and set(sweep.rows["fraction"]) == {1.0}
-    assert sweep.ends.groupby("teacher").size().to_dict() == {"exact_bcp": 5, "one_hot": 5}
+    (rows,) = c06.sweeps(table())
+    assert set(rows["teacher"]) == {"variational"}
+    assert rows.groupby("samples")["seed"].nunique().to_dict() == {1.0: 5, 2.0: 5, 4.0: 5, 16.0: 5}
+    assert set(rows["temperature"]) == {1.0} and set(rows["fraction"]) == {1.0}
+    ends = with_ends(rows, table())["teacher"].value_counts()
+    assert ends[list(ENDS)].to_dict() == {"one_hot": 5, "exact_bcp": 5}
 
 
 def test_the_gain_is_that_of_the_most_samples_over_one_in_pairs() -> None:
     frame = table(gain=0.01)
-    found = samples.effects(frame)["C6"]["most samples"]
+    found = c06.effects(frame)[c06.MEMBER]
     most, one = (frame[(frame["teacher"] == "variational") & (frame["samples"] == n)].query(
         "fraction == 1 and temperature == 1")["test_accuracy"].to_numpy() for n in (16, 1))  # fmt: skip
     by_hand = paired(most, one)
     assert found is not None and (found.mean, found.low, found.n) == pytest.approx((by_hand.mean, by_hand.low, 5))
     assert found.mean == pytest.approx(0.04, abs=0.004)
-    assert judge(samples.CLAIM, {"most samples": found})[0].verdict is Verdict.SUPPORTED
+    assert judge(c06.CLAIM, {c06.MEMBER: found})[0].verdict is Verdict.SUPPORTED
 
 
 def test_a_pair_that_lacks_one_side_does_not_count() -> None:
     frame = table()
     left_out = (frame["samples"] == 16) & (frame["seed"] == 2)
-    found = samples.effects(frame[~left_out])["C6"]["most samples"]
+    found = c06.effects(frame[~left_out])[c06.MEMBER]
     assert found is not None and found.n == 4
-    nothing = {"C6": {"most samples": None}}
-    assert samples.effects(frame[frame["label"] != "samples"]) == nothing, "one sample alone is no sweep"
-    assert samples.effects(frame[frame["samples"] != 1]) == nothing
-    assert samples.effects(frame.assign(run_type="teacher")) == nothing
+    nothing = {c06.MEMBER: None}
+    assert c06.effects(frame[frame["label"] != "samples"]) == nothing, "one sample alone is no sweep"
+    assert c06.effects(frame[frame["samples"] != 1]) == nothing
+    assert c06.effects(frame.assign(run_type="teacher")) == nothing
 
 
 def test_settings_are_chosen_by_validation_for_each_number_of_samples() -> None:
     warm = pd.concat([students("variational", "samples", gain=g, samples=n, temperature=4.0, student_temperature=4.0)
                       for n, g in ((1.0, -0.2), (16.0, 0.2))])  # fmt: skip
-    (sweep,) = samples.compared(pd.concat([table(), warm], ignore_index=True))
-    assert sweep.rows.groupby("samples")["temperature"].first().to_dict() == {1.0: 1.0, 2.0: 1.0, 4.0: 1.0, 16.0: 4.0}
-    assert not sweep.rows.duplicated(["samples", "seed"]).any()
+    (rows,) = c06.sweeps(pd.concat([table(), warm], ignore_index=True))
+    assert rows.groupby("samples")["temperature"].first().to_dict() == {1.0: 1.0, 2.0: 1.0, 4.0: 1.0, 16.0: 4.0}
+    assert not rows.duplicated(["samples", "seed"]).any()
 
 
 def test_two_teachers_and_two_trainings_are_sweeps_of_their_own() -> None:
     more = pd.concat([students("variational", samples=n, epochs=20) for n in (1.0, 8.0)]
                      + [students("inducing", samples=n) for n in (1.0, 8.0)])  # fmt: skip
-    found = list(samples.compared(pd.concat([table(), more], ignore_index=True)))
-    assert [sweep.teacher for sweep in found] == ["variational", "variational", "inducing"]
-    assert found[1].ends.empty and len(found[2].ends) == 10
+    frame = pd.concat([table(), more], ignore_index=True)
+    found = list(c06.sweeps(frame))
+    assert [set(rows["teacher"]) for rows in found] == [{"variational"}, {"variational"}, {"inducing"}]
+    assert [len(with_ends(rows, frame)) - len(rows) for rows in found] == [10, 0, 10]
+    assert c06.effects(frame) == c06.effects(table())
 
 
-@pytest.mark.parametrize("seeds", [1, 3, 5])
-def test_what_the_page_shows(seeds: int) -> None:
-    (sweep,) = samples.compared(table(0.001, seeds))
-    figure = samples.drawn(sweep)
-    accuracy, gain, nll = figure.axes
-    assert [axes.get_title(loc="left") for axes in figure.axes] == [
-        "test accuracy (%)", "gain over one sample (points)", "test NLL (nats)",
-    ]  # fmt: skip
-    assert [text.get_text() for text in nll.get_xticklabels()] == ["1", "2", "4", "16"]
-    curve = max(accuracy.get_lines(), key=lambda line: line.get_marker() == "s")
-    means = sweep.rows.groupby("samples")["test_accuracy"].mean() * 100
-    assert curve.get_xdata().tolist() == [1, 2, 4, 16]  # type: ignore[union-attr]
-    assert curve.get_ydata().tolist() == pytest.approx(means.tolist())  # type: ignore[union-attr]
-    found = samples.gain(sweep)
-    curve = max(gain.get_lines(), key=lambda line: line.get_marker() == "s")
-    assert found is not None
-    assert (curve.get_ydata()[0], curve.get_ydata()[-1]) == pytest.approx((0, 100 * found.mean))  # type: ignore[index]
-    legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    n = f" (n = {seeds})" if seeds > 1 else ""
-    assert legend == [f"one-hot{n}", f"exact BCP{n}", f"variational{n}"]
-    groups = samples.grouped(sweep)["group"]
-    assert list(dict.fromkeys(groups))[:2] == ["1 sample", "2 samples"] and "one_hot" in set(groups)
-    line = samples.short(Section("s", "Study", "", sweep.rows), "digits, cnn8", sweep).data
-    assert line.startswith("**Study** (digits, cnn8; students of variational)") and f"n = {seeds}" in line
-    assert {1: "inconclusive.", 3: "inconclusive (about 5 seeds", 5: "not supported."}[seeds] in line
+def test_the_whole_grid_is_there_to_be_shown() -> None:
+    warm = students("variational", "samples", samples=4.0, temperature=8.0)
+    (rows,) = c06.grids(pd.concat([table(), warm], ignore_index=True))
+    assert rows.groupby("samples")["temperature"].unique().map(list).to_dict() == {1: [1], 2: [1], 4: [1, 8], 16: [1]}
+    assert rows["samples"].is_monotonic_increasing and not rows["run"].duplicated().any()
 
 
-def test_seeds_that_would_settle_it_are_said_where_the_verdict_is_open() -> None:
+def test_seeds_that_would_settle_it_are_known_where_the_verdict_is_open() -> None:
     one = Effect(0.004, -0.004, 0.012, 10, 0.011, 0.3)
-    said = samples.answer(samples.CLAIM, judge(samples.CLAIM, {"most samples": one})[0])
-    assert said == (
-        "+0.40 ± 0.80 points (n = 10), where 0.5 would matter; C6: inconclusive (about "
-        f"{seeds_needed(one, 0.005)} seeds would settle it)"
-    )
-    assert samples.answer(samples.CLAIM, judge(samples.CLAIM, {"most samples": None})[0]) == "C6: not run"
-
-
-def test_a_figure_needs_rows_and_one_run_a_seed() -> None:
-    rows = students("variational")
-    with pytest.raises(InputError, match="no rows"):
-        lines([Panel("a", rows.iloc[:0], "test_accuracy")], "samples", "teacher_label", "samples")
-    with pytest.raises(InputError, match="stands for several runs"):
-        lines([Panel("a", pd.concat([rows, rows]), "test_accuracy")], "samples", "teacher_label", "samples")
+    (said,) = judge(c06.CLAIM, {c06.MEMBER: one})
+    assert (said.verdict, needed(c06.CLAIM, said)) == (Verdict.INCONCLUSIVE, seeds_needed(one, 0.005))
+    assert judge(c06.CLAIM, {c06.MEMBER: None})[0].verdict is Verdict.NOT_RUN
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,8 @@ TEACHER = "variational"
 """The label of the teacher that C6 is about; sweeps of other teachers are shown and enter no verdict."""
 
 
-def sweeps(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """Yield the sweeps of the number of samples, one a teacher and training setting: a row a number and seed.
-
-    Where there are several kd_weight, T or S, each number of samples has those of the highest mean validation accuracy.
-    """
+def grids(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the students of one teacher, trained alike: every number of samples at every kd_weight, T and S."""
     if students.empty:
         return
     begins = students["label"].astype(str).str.startswith("samples")
@@ -33,9 +30,17 @@ def sweeps(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
     key = group + texts(students, FREE)
     for one in dict.fromkeys(group[own]):
         alike = students[key.isin(key[own & (group == one)])]
-        rows = chosen(alike.drop_duplicates("run"), by=["samples"]).sort_values(["samples", "seed"])
-        if rows["samples"].nunique() > 1:
-            yield rows
+        if alike["samples"].nunique() > 1:
+            yield alike.drop_duplicates("run").sort_values(["samples", "seed"])
+
+
+def sweeps(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield the sweeps of the number of samples, one a teacher and training setting: a row a number and seed.
+
+    Where there are several kd_weight, T or S, each number of samples has those of the highest mean validation accuracy.
+    """
+    for rows in grids(students):
+        yield chosen(rows, by=["samples"])
 
 
 def gain(rows: pd.DataFrame) -> Effect | None:
