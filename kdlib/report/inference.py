@@ -1,7 +1,8 @@
 """Intervals and tests over seeds, and over test images within one network. (No torch.)
 
-`paired`, `paired_relative` and `mean_interval` give an `Effect`; `holm` corrects for several of them; `bootstrap` resamples test images; `seeds_needed` plans. SciPy and statsmodels
-compute; each function imports what it calls, since SciPy's tests take the better part of a second to import.
+`paired`, `paired_relative` and `mean_interval` give an `Effect`; `holm` corrects for several of them; `bootstrap`
+resamples test images; `seeds_needed` plans. SciPy and statsmodels compute; each function imports what it calls, since
+SciPy's tests take the better part of a second to import.
 
 The unit is a seed (teacher and student share it). Five bootstrapped values cover far less than they say, so
 over seeds the interval is Student's t; the bootstrap is for thousands of images of one network.

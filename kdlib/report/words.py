@@ -57,6 +57,6 @@ def with_interval(values: pd.Series[float]) -> str:
     if known.empty:
         return "–"
     one = mean_interval(known)
-    digits = 1 if abs(one.mean) >= 10 else 3
-    half = "" if math.isnan(one.high) else f" ± {(one.high - one.low) / 2:.{digits}f}"
-    return f"{one.mean:,.{digits}f}{half}"
+    half = (one.high - one.low) / 2
+    digits = 1 if abs(one.mean) >= 10 or half >= 1 else 3
+    return f"{one.mean:,.{digits}f}".replace("-", "−") + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
