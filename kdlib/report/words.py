@@ -58,5 +58,5 @@ def with_interval(values: pd.Series[float]) -> str:
         return "–"
     one = mean_interval(known)
     half = (one.high - one.low) / 2
-    digits = 1 if abs(one.mean) >= 10 or half >= 1 else 3
+    digits = 1 if max(abs(one.mean), half) >= 5 else 3
     return f"{one.mean:,.{digits}f}".replace("-", "−") + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
