@@ -87,12 +87,14 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _study(arguments: argparse.Namespace) -> int:
-    """Run a study through Snakemake, whose options may follow; jobs whose runs are not all in the store are forced.
+    """Run a study through Snakemake, whose options may follow, unless all is there and current.
+
+    Jobs whose runs are not all in the store are forced.
 
     With --seeds only the runs of these seeds and what they need are made, and no page.
     """
     from kdlib.runs import studies
-    from kdlib.study import jobs, seeds
+    from kdlib.study import jobs, seeds, snakemake
 
     name = str(Path(arguments.study).resolve()) if arguments.study.endswith(".yaml") else arguments.study
     study = seeds.only(studies.load(name), arguments.seeds)
@@ -100,25 +102,33 @@ def _study(arguments: argparse.Namespace) -> int:
     if study.scratch:
         for folder in ("runs", "jobs", "pages"):
             os.environ.setdefault(f"KDLIB_{folder.upper()}", str(paths.DATA / "scratch" / study.folder_name / folder))
-    print("\n".join(jobs.outlook(study)))
     profile = paths.ROOT / "profiles" / arguments.profile
     if arguments.profile not in {folder.name for folder in (paths.ROOT / "profiles").iterdir()}:
         raise InputError(f"profile = {arguments.profile!r} is refused: allowed are the folders of profiles/.")
     settings = yaml.safe_load((profile / "study.yaml").read_text())
     cluster = "executor" in yaml.safe_load((profile / "config.yaml").read_text())
     jobs.check_paths(cluster or any(option.startswith(("-e", "--executor")) for option in arguments.snakemake))
+    made = jobs.jobs_of(study, settings["runs_per_job"])
+    if not arguments.snakemake and snakemake.nothing_to_do(made, study.reports):
+        count = len({run for job in made.values() for run in job.runs})
+        print(f"Nothing to be done: {count} runs of study {study.name} and {len(study.reports)} pages are there.")
+        return 0
+    print("\n".join(jobs.outlook(study)))
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(paths.ROOT / "Snakefile")]
     command += ["--configfile", str(profile / "study.yaml")]  # in the profile it would be sought in the current folder
     command += ["--directory", str(paths.ROOT), "--workflow-profile", str(profile)]
     command += arguments.snakemake
-    stale = jobs.stale(study, settings["runs_per_job"])
+    stale = jobs.stale(made)
     command += ["--forcerun", *stale] if stale else []  # once: of several, only the last would count
     started = time.perf_counter()
-    given = {"KDLIB_STUDY": name, "KDLIB_SEEDS": arguments.seeds or ""}
-    done = subprocess.run(command, check=False, env={**os.environ, **given})
+    environment = {**os.environ, "KDLIB_STUDY": name, "KDLIB_SEEDS": arguments.seeds or ""}
+    if arguments.snakemake:  # whose user wants to see what Snakemake says
+        status = subprocess.run(command, check=False, env=environment).returncode
+    else:
+        status = snakemake.run([*command, "--quiet", "host"], environment, study.name)
     print("\n".join(jobs.spent(study)))
     print(f"study {study.name}: {time.perf_counter() - started:.0f} s")
-    return done.returncode
+    return status
 
 
 def _records(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -151,9 +152,9 @@ def spent(study: studies.Study) -> list[str]:
     return [*lines, f"{'in all, one after another':44} {total:8.1f} s"]
 
 
-def stale(study: studies.Study, runs_per_job: int) -> list[str]:
+def stale(made: Mapping[str, Job]) -> list[str]:
     """Return the executed notebooks whose runs are not all in the store: their jobs have to be run again."""
-    files = {paths.jobs() / f"{job.name}.ipynb": job for job in jobs_of(study, runs_per_job).values()}
+    files = {paths.jobs() / f"{job.name}.ipynb": job for job in made.values()}
     return [str(path) for path, job in files.items() if path.is_file() and not job.finished]
 
 

@@ -94,17 +94,17 @@ def test_what_is_executed_but_no_longer_in_the_store_is_stale(study: str) -> Non
     loaded = studies.load(study)
     made = jobs.jobs_of(loaded, 16)
     assert all(job.finished for job in made.values())
-    assert jobs.stale(loaded, 16) == []
+    assert jobs.stale(made) == []
     paths.jobs().mkdir()
     for name in made:
         (paths.jobs() / f"{name}.ipynb").write_text("{}")
-    assert jobs.stale(loaded, 16) == []
+    assert jobs.stale(made) == []
     first, *_, last = made.values()
     for job in (first, last):
         (runs.Run(job.runs[0]).path / "metrics.json").unlink()
-    assert jobs.stale(loaded, 16) == [str(paths.jobs() / f"{job.name}.ipynb") for job in (first, last)]
+    assert jobs.stale(made) == [str(paths.jobs() / f"{job.name}.ipynb") for job in (first, last)]
     (paths.jobs() / f"{last.name}.ipynb").unlink()  # never executed: Snakemake sees that itself
-    assert jobs.stale(loaded, 16) == [str(paths.jobs() / f"{first.name}.ipynb")]
+    assert jobs.stale(made) == [str(paths.jobs() / f"{first.name}.ipynb")]
 
 
 def test_outlook_counts_and_guesses(study: str) -> None:
