@@ -93,7 +93,8 @@ def verdicts(page: str, parts: Sequence[Part]) -> None:
 def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame | None = None, vector: bool = True) -> None:
     """Show a figure with its caption below, a description in its place, and the rows that were drawn as a CSV.
 
-    The picture and the rows are inside the page, so it reads the same in the book, in JupyterLab and offline.
+    The picture and the rows are inside the page, so it reads the same in the book, in JupyterLab and offline. What rests
+    on one seed is folded away.
 
     Args:
         drawn: the figure.
@@ -116,11 +117,13 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     img = f"display: block; width: 100%; max-width: {width}px; height: auto; padding: 0; background: white"
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
     link = "" if rows is None else f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
-    show(
+    whole = (
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{_inside(data, media)}" '
         f'alt="{html.escape(alt)}" style="{img}"><figcaption style="{words}">{html.escape(caption)}{link}</figcaption>'
         "</figure>"
     )
+    alone = rows is not None and "seed" in rows and rows["seed"].nunique() == 1
+    show(_fold("One seed (n = 1): no interval, no verdict", whole) if alone else whole)
 
 
 def picture(drawn: Figure, vector: bool = True) -> tuple[bytes, str]:

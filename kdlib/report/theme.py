@@ -55,6 +55,8 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "ece": ("calibration error (%)", 100),
     "adaptive_ece": ("calibration error, equal-mass bins (%)", 100),
     "cmi": ("CMI (nats)", 1),
+    "teacher_cmi": ("CMI of teachers on test images (nats)", 1),
+    "student_accuracy": ("test accuracy of their students (%)", 100),
     "entropy": ("entropy (nats)", 1),
     "kl_to_bcp": ("KL(BCP ‖ network) (nats)", 1),
     "tv_to_bcp": ("total variation to the BCP (%)", 100),
@@ -78,8 +80,7 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "cam_spread": ("spread over networks (%)", 100),
     "cam_overlap": ("overlap with the class's pixels (%)", 100),
     "cam_overlap_chance": ("overlap by chance (%)", 100),
-    "kl_to_bcp_tempered": ("KL(BCP ‖ network) at its best temperature (nats)", 1),
-    "best_temperature": ("best temperature", 1),
+    "gain": ("gain over one-hot students (points)", 100),
 }
 _NAMES = {
     ONE_HOT: "one-hot",
