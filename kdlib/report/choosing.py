@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib.base.config import Config
-from kdlib.report.claims.choice import FREE
+from kdlib.report.choice import FREE
 from kdlib.report.words import table_shown
 from kdlib.students.config import StudentConfig
 from kdlib.teachers.kind import TeacherConfig
