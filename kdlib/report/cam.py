@@ -57,11 +57,11 @@ def grid(rows: pd.DataFrame, key: str, classes: Sequence[str] | None = None, by:
     page.figure(
         map_grid(pictures(first), [names[label] for label in first["labels"][:IMAGES]], columns),
         f"maps {key}",
-        f"Eigen-CAM maps on {where}, one network a teacher (n = 1): the stronger the colour, the larger the map."
+        f"Eigen-CAM maps on {where}, of one seed (n = 1): the stronger the colour, the larger the map."
         + " Class pixels tell the image's class from the others." * ("pixels" in first)
         + " A spread is twice the standard deviation over the networks whose mean map is left of it." * spread,
         f"A grid of test images on {where}: a row an image, a column a teacher, its map in colour over the image.",
-        vector=False,
+        photographs=True,
     )
 
 
