@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from kdlib.report import goes_with
 from kdlib.report.choice import chosen
 from kdlib.report.claims import CLAIMS
@@ -31,9 +29,9 @@ COUNTED = {
     Verdict.NOT_RUN: ("was not measured", "were not measured"),
 }
 CAPTION = (
-    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers lie from "
-    "the Bayes class probabilities of test images, and how much more accurate its students are than students of labels, "
-    "at the temperature that validation images choose. Bars are 95 % t intervals."
+    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers lie "
+    "from the Bayes class probabilities of test images, and how much more accurate its students are than students of "
+    "labels, at the temperature that validation images choose. Bars are 95 % t intervals."
 )
 ALT = (
     "One mark a teacher: gain of its students in points against its distance to the Bayes class probabilities in nats, "
@@ -83,7 +81,9 @@ def sentences(column: Column) -> list[str]:
             )
         same = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
         found = goes_with.within_seeds(rows)
-        rank = f" Over teachers trained apart, nearer goes with better by {goes_with.rho(found)} of −1." if found else ""
+        rank = (
+            f" Over teachers trained apart, nearer goes with better by {goes_with.rho(found)} of −1." if found else ""
+        )
         gain = signed(100 * means["gain"][best], 1)
         said.append(f"**The students that gain most over labels are {same}**, {gain} points.{rank}")
     counted = Counter(answer.verdict for answer in column.answers)

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
-from kdlib.report.inference import mean_interval
 from kdlib.students.config import EXACT_BCP, ONE_HOT
 from kdlib.students.frameworks import FRAMEWORKS
 from kdlib.teachers.kind import DASH, DOT, Mark
