@@ -102,8 +102,8 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
            photographs: bool = False) -> None:  # fmt: skip
     """Show a figure with its caption below, a description in its place, and the rows that were drawn as a CSV.
 
-    The picture and the rows are inside the page, so it reads the same in the book, in JupyterLab and offline. What rests
-    on one seed is folded away.
+    The picture and the rows are inside the page, so it reads the same in the book, in JupyterLab and offline.
+    What rests on one seed is folded away.
 
     Args:
         drawn: the figure.
@@ -127,7 +127,9 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
     link = ""
     if rows is not None:
-        link = f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
+        link = (
+            f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
+        )
     whole = (
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '
         f'alt="{html.escape(alt)}" style="{img}"><figcaption style="{words}">{html.escape(caption)}{link}</figcaption>'
@@ -200,6 +202,14 @@ def means(rows: pd.DataFrame, measures: Sequence[str], by: str = "teacher_label"
             cells[head] = groups[name].apply(lambda one, k=factor: with_interval(one * k))
     out = pd.DataFrame(cells).reset_index()
     return out.assign(**{by: out[by].map(name_of)}).rename(columns={by: ""})
+
+
+def crossed(rows: pd.DataFrame, measure: str, down: str, across: str = "teacher_label") -> pd.DataFrame:
+    """Return a measure's means with half their intervals as text: a row a value of `down`, a column one of `across`."""
+    factor = axis_of(measure)[1]
+    cells = rows.dropna(subset=measure).groupby([down, across], sort=False)[measure]
+    wide = cells.apply(lambda one: with_interval(factor * one)).unstack(sort=False)  # type: ignore[call-arg]
+    return wide.rename(index=name_of, columns=name_of).reset_index()
 
 
 @contextmanager
