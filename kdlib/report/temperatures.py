@@ -1,4 +1,4 @@
-"""Teachers' conditional mutual information (CMI) and their students' accuracy, by the teacher's temperature. (No torch.)"""
+"""The conditional mutual information (CMI) of teachers and their students' accuracy, by temperature. (No torch.)"""
 
 from __future__ import annotations
 

@@ -12,14 +12,15 @@ import torch
 from kdlib.base import paths
 from kdlib.base.errors import InputError
 from kdlib.measures.bcp_errors import tempered
-from kdlib.measures.cmi import cmi
+from kdlib.measures.cmi import GRID, cmi
 from kdlib.measures.metrics import measure
-from kdlib.report import cmi_by_temperature as sweeps
-from kdlib.report import temperature_tables
-from kdlib.report.claims import Verdict
-from kdlib.report.plots.temperature import cmi_and_accuracy
-from kdlib.report.sections import sections
+from kdlib.report import temperatures
+from kdlib.report.claims import c13
+from kdlib.report.claims.rules import Verdict, judge
+from kdlib.report.draw import lines
+from kdlib.report.sections import part_of
 from kdlib.study.keeping import keep
+from kdlib.study.labels import study_of
 from kdlib.study.rows import table
 
 
@@ -43,24 +44,34 @@ def test_the_cmi_of_hand_made_answers() -> None:
 
 def students(**changed: object) -> pd.DataFrame:
     rows = [
-        {"dataset": "d", "architecture": "a", "kd_weight": 1.0, "epochs": 3, "student_temperature": 1.0,
-         "temperature": float(t), "seed": s, "teacher": kind, "teacher_label": kind, "fraction": 1.0,
-         "omit_classes": "", "framework": "kd", **changed}
+        {"run": f"{kind}-{t}-{s}-{changed}", "dataset": "d", "architecture": "a", "kd_weight": 1.0, "epochs": 3,
+         "student_temperature": 1.0, "temperature": float(t), "seed": s, "teacher": kind, "teacher_label": kind,
+         "fraction": 1.0, "omit_classes": "", "framework": "kd", "samples": 1, "label": "distilled",
+         "val_accuracy": 0.5 + 0.1 * (t == 2) + 0.01 * s, "test_accuracy": 0.4 + 0.01 * t, **changed}
         for kind in ("deterministic", "mcmi", "laplace") for t in (1, 2, 4) for s in (0, 1)
     ]  # fmt: skip
     return pd.DataFrame(rows)
 
 
 def test_a_sweep_has_everything_else_in_common() -> None:
-    ((where, found),) = sweeps.students_of(students())
-    assert where == "d, a, α = 1, S = 1" and len(found) == 2 * 3 * 2
-    assert set(found["teacher"]) == {"deterministic", "mcmi"}
-    both = pd.concat([students(), students(kd_weight=0.5), students(fraction=0.1), students(framework="dkd")])
-    assert [where for where, _ in sweeps.students_of(both)] == ["d, a, α = 1, S = 1", "d, a, α = 0.5, S = 1"]
+    found = temperatures.swept(students())
+    assert len(found) == 2 * 3 * 2 and set(found["teacher"]) == {"deterministic", "mcmi"}
+    other = [students(fraction=0.1), students(framework="dkd"), students(label="tempered"), students(kd_weight=0.5)]
+    found = temperatures.swept(pd.concat([students(), *other]))
+    assert len(found) == 12 and (found["fraction"] == 1).all() and found["kd_weight"].nunique() == 1
     warm = students()
     warm["student_temperature"] = warm["temperature"]
-    assert [where for where, _ in sweeps.students_of(warm)] == ["d, a, α = 1, S = T"]
-    assert not list(sweeps.students_of(students(temperature=2.0)))
+    both = pd.concat([warm, students(student_temperature=8.0)])
+    found = temperatures.swept(both)
+    assert len(found) == 12 and (found["student_temperature"] == found["temperature"]).all()
+    assert temperatures.swept(students(temperature=2.0)).empty
+    two = students()
+    assert temperatures.swept(two[two["temperature"] < 4]).empty, "two temperatures are a comparison"
+    assert temperatures.swept(students().iloc[:0]).empty
+
+
+def test_the_best_temperature_is_that_of_validation() -> None:
+    assert temperatures.warmest(students(), "mcmi") == 2.0
 
 
 def swept(effect: float, n: int, label: str = "deterministic") -> pd.DataFrame:
@@ -75,24 +86,30 @@ def swept(effect: float, n: int, label: str = "deterministic") -> pd.DataFrame:
     )  # fmt: skip
 
 
+def judged(table: pd.DataFrame) -> Verdict:
+    """Return the verdict on C13."""
+    (found,) = judge(c13.CLAIM, {"T > 1": c13.effect(table)})
+    return found.verdict
+
+
 def test_the_claim_rests_on_the_temperature_that_validation_chose() -> None:
     up = swept(0.05, 6)
-    assert sweeps.best(up) == 4.0
-    found = sweeps.effect(up)
+    assert c13.best(up) == 4.0
+    found = c13.effect(up)
     assert found is not None and found.n == 6 and found.mean == pytest.approx(0.05, abs=2e-3)
-    assert sweeps.judged(up).verdict is Verdict.SUPPORTED
-    assert sweeps.judged(swept(-0.05, 6)).verdict is Verdict.NOT_SUPPORTED
-    assert sweeps.judged(swept(0.05, 3)).verdict is Verdict.INCONCLUSIVE
+    assert judged(up) is Verdict.SUPPORTED
+    assert judged(swept(-0.05, 6)) is Verdict.NOT_SUPPORTED
+    assert judged(swept(0.05, 3)) is Verdict.INCONCLUSIVE
     other = swept(9.0, 6, "overtrained")
-    assert sweeps.judged(other).verdict is Verdict.NOT_RUN
-    assert sweeps.effect(pd.concat([other, up])) == found, "another deterministic teacher changes nothing"
+    assert judged(other) is Verdict.NOT_RUN
+    assert c13.effect(pd.concat([other, up])) == found, "another deterministic teacher changes nothing"
 
 
 def test_the_sweep_of_runs_and_of_records(study: str) -> None:
     frame = table(study)
     teachers = frame[frame["run_type"] == "teacher"]
-    found = sweeps.sweep(teachers)
-    assert len(found) == 2 * len(sweeps.GRID) and set(found["run"]) == set(teachers["run"])
+    found = c13.sweep(teachers)
+    assert len(found) == 2 * len(GRID) and set(found["run"]) == set(teachers["run"])
     plain = found[found["temperature"] == 1].set_index("run")
     for name, row in teachers.set_index("run").iterrows():
         for split in ("val", "test"):
@@ -100,31 +117,31 @@ def test_the_sweep_of_runs_and_of_records(study: str) -> None:
     for _ in range(2):  # keeping again changes nothing
         folder, _ = keep(study)
     assert folder == paths.RECORDS / "studied"
-    kept = sweeps.sweep(teachers.assign(source="record"))
+    kept = c13.sweep(teachers.assign(source="record"))
     columns = ["run", "temperature"]
     pd.testing.assert_frame_equal(
         kept.sort_values(columns, ignore_index=True), found.sort_values(columns, ignore_index=True)
     )
-    # the page: a figure and a table
-    pupils = frame[frame["run_type"] == "student"]
-    assert not list(sweeps.students_of(pupils))  # two temperatures are no sweep
-    third = pupils[pupils["temperature"] == 4].assign(temperature=2.0)
-    ((where, own),) = sweeps.students_of(pd.concat([pupils, third], ignore_index=True))
-    cmi = temperature_tables.cmi_of(own, sections("distillation", "teacher", study))
-    pd.testing.assert_frame_equal(temperature_tables.cmi_of(own, []), cmi)
-    assert set(cmi["teacher_label"]) == {"plain"} and set(cmi["seed"]) == {0, 1}
-    figure = cmi_and_accuracy(cmi, own)
-    assert [len(axes.lines) for axes in figure.axes] == [2, 2]
-    assert temperature_tables.side_by_side(cmi, own).data.count("<tr>") == 1 + len(sweeps.GRID)
-    assert where == "digits:tiny, cnn4, α = 1, S = 1"
+    # the page: teachers and students side by side
+    part = part_of(study_of(study), True)
+    pupils = part.of("student").replace({"teacher_label": {"plain": "deterministic"}})
+    assert temperatures.swept(pupils).empty  # two temperatures are no sweep
+    third = pupils[pupils["temperature"] == 4].assign(temperature=2.0, run=lambda rows: rows["run"] + "-third")
+    own = temperatures.swept(pd.concat([pupils, third], ignore_index=True))
+    both = temperatures.side_by_side(part.frame.replace({"teacher_label": {"plain": "deterministic"}}), own)
+    assert len(both) == 2 * len(GRID) and both["teacher_cmi"].notna().all() and set(both["seed"]) == {0, 1}
+    assert both["student_accuracy"].notna().sum() == len(own) == 2 * 3
+    figure = lines(both, "temperature", ["teacher_cmi", "student_accuracy"], base=2)
+    drawn = [max((tuple(line.get_xdata()) for line in axes.lines), key=len) for axes in figure.axes]
+    assert drawn == [GRID, (1.0, 2.0, 4.0)]
 
 
 def test_nothing_to_draw() -> None:
     with pytest.raises(InputError, match="no rows"):
-        cmi_and_accuracy(pd.DataFrame(), pd.DataFrame())
-    assert sweeps.sweep(pd.DataFrame(columns=["run", "source"])).empty
+        lines(pd.DataFrame(), "temperature", ["teacher_cmi"])
+    assert c13.sweep(pd.DataFrame(columns=["run", "source"])).empty
 
 
 def test_records_without_the_sweep_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "RECORDS", tmp_path)
-    assert sweeps.sweep(pd.DataFrame([{"run": "gone", "source": "record"}])).empty
+    assert c13.sweep(pd.DataFrame([{"run": "gone", "source": "record"}])).empty
