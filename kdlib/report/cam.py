@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kdlib import data
 from kdlib.report import page
+from kdlib.report.choice import gains
 from kdlib.report.draw.maps import map_grid
 from kdlib.store.runs import Run
 from kdlib.study.records import Arrays
@@ -26,6 +27,21 @@ def pictures(arrays: Arrays, count: int = IMAGES) -> NDArray[np.float64]:
     stored = arrays["pictures"][:count]
     images = stored.astype(np.float64) / (255 if stored.dtype == np.uint8 else 1)
     return images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
+
+
+def broader(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the entropy of each map minus that of the deterministic teacher's of the same seed, also maybe no rows.
+
+    Of teachers of several networks, whose mean map is broader than each, a single one's stands beside: `… one network`.
+
+    Args:
+        rows: runs of one dataset and stage.
+    """
+    single = rows.reindex(columns=[*rows, *({"cam_network_entropy"} - {*rows})]).dropna(subset="cam_network_entropy")
+    single = single.assign(
+        cam_entropy=single["cam_network_entropy"], teacher_label=single["teacher_label"] + " one network"
+    )
+    return gains(pd.concat([rows, single]), "cam_entropy")[["teacher_label", "seed", "cam_entropy"]]
 
 
 def grid(rows: pd.DataFrame, key: str, classes: Sequence[str] | None = None, by: str = "teacher_label") -> None:
