@@ -16,6 +16,11 @@ DISTANCE = "test_kl_to_bcp"
 FLOOR, ANSWERS, PEOPLE = "one_hot", "exact_bcp", "people"
 
 
+def worded(text: str) -> str:
+    """Write people where the name of a measure has the class probabilities for which they stand here."""
+    return text.replace("BCP ‖ network", "people ‖ teacher").replace("the BCP", "people")
+
+
 def teachers(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the teachers whose distance to people is known, the nearest `group` first; maybe no rows.
 

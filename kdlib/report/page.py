@@ -199,7 +199,7 @@ def means(rows: pd.DataFrame, measures: Sequence[str], by: str = "teacher_label"
     for name in measures:
         if name in rows and rows[name].notna().any():
             head, factor = axis_of(name)
-            cells[head] = groups[name].apply(lambda one, k=factor: with_interval(one * k))
+            cells[head] = groups[name].apply(lambda one: with_interval(one * factor))  # noqa: B023
     out = pd.DataFrame(cells).reset_index()
     return out.assign(**{by: out[by].map(name_of)}).rename(columns={by: ""})
 
