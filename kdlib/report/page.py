@@ -103,6 +103,7 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     """Show a figure with its caption below, a description in its place, and the rows that were drawn as a CSV.
 
     The picture and the rows are inside the page, so it reads the same in the book, in JupyterLab and offline.
+    What rests on one seed is folded away.
 
     Args:
         drawn: the figure.
@@ -129,11 +130,13 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
         link = (
             f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
         )
-    show(
+    whole = (
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '
         f'alt="{html.escape(alt)}" style="{img}"><figcaption style="{words}">{html.escape(caption)}{link}</figcaption>'
         "</figure>"
     )
+    alone = rows is not None and "seed" in rows and rows["seed"].nunique() == 1
+    show(_fold("One seed (n = 1): no interval, no verdict", whole) if alone else whole)
 
 
 def png(drawn: Figure, photographs: bool = False) -> bytes:
@@ -199,6 +202,14 @@ def means(rows: pd.DataFrame, measures: Sequence[str], by: str = "teacher_label"
             cells[head] = groups[name].apply(lambda one: with_interval(one * factor))  # noqa: B023
     out = pd.DataFrame(cells).reset_index()
     return out.assign(**{by: out[by].map(name_of)}).rename(columns={by: ""})
+
+
+def crossed(rows: pd.DataFrame, measure: str, down: str, across: str = "teacher_label") -> pd.DataFrame:
+    """Return a measure's means with half their intervals as text: a row a value of `down`, a column one of `across`."""
+    factor = axis_of(measure)[1]
+    cells = rows.dropna(subset=measure).groupby([down, across], sort=False)[measure]
+    wide = cells.apply(lambda one: with_interval(factor * one)).unstack(sort=False)  # type: ignore[call-arg]
+    return wide.rename(index=name_of, columns=name_of).reset_index()
 
 
 @contextmanager

@@ -52,6 +52,8 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "ece": ("calibration error (%)", 100),
     "adaptive_ece": ("calibration error, equal-mass bins (%)", 100),
     "cmi": ("CMI (nats)", 1),
+    "teacher_cmi": ("CMI of teachers on test images (nats)", 1),
+    "student_accuracy": ("test accuracy of their students (%)", 100),
     "entropy": ("entropy (nats)", 1),
     "kl_to_bcp": ("KL(BCP ‖ network) (nats)", 1),
     "tv_to_bcp": ("total variation to the BCP (%)", 100),

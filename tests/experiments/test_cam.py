@@ -22,7 +22,8 @@ from kdlib.data.digits.mixture import bcp, class_pixels, draw, mixture
 from kdlib.experiments.eigencam import cam
 from kdlib.experiments.eigencam import run as eigencam
 from kdlib.models.network import Network
-from kdlib.report import cam_pages
+from kdlib.report import cam as pages
+from kdlib.report.claims import c10
 from kdlib.runs.execute import check, execute
 from kdlib.runs.recipes import resolve
 from kdlib.store import runs
@@ -311,22 +312,27 @@ def test_records_keep_the_maps_that_pages_show(made: Path, tmp_path: Path, monke
             np.testing.assert_array_equal(kept[array], stored[array][:20])
     assert record_of(runs.Run(frame["run"].iloc[0]), first_seed=False)["arrays"] is None
     assert arrays_of("nobody") == {}
-    shown = cam_pages.grid(frame.assign(group=frame["teacher"]), "k", "digits", list("0123456789"))
-    assert shown is not None and "image/png" in shown.data and "A spread is" in shown.data
+    shown: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda one: shown.append(str(one.data)))
+    pages.grid(frame, "k", list("0123456789"))
+    assert "image/png" in shown[0] and "A spread is" in shown[0] and "Class pixels" in shown[0]
+    pages.shown([runs.Run(name) for name in frame["run"]])
+    pages.grid(frame.assign(run="nobody"), "k")
+    assert len(shown) == 2, "where no maps were kept there is nothing to show"
 
 
 def test_the_claim_is_paired_over_seeds() -> None:
     rows = pd.DataFrame(
         [
-            {"teacher": kind, "group": kind, "seed": seed, "cam_entropy": 3 + seed + gain * (1 + 0.01 * seed)}
-            for kind, gain in (("deterministic", 0.0), ("mcmi", 0.2))
-            for seed in range(6)
+            {"run": f"{kind}-{seed}", "run_type": "eigencam", "architecture": "cnn4", "stage": 1, "images": 50,
+             "teacher": kind, "teacher_label": kind, "seed": seed, "cam_entropy": 3 + seed + gain * (1 + 0.01 * seed)}
+            for kind, gain in (("deterministic", 0.0), ("mcmi", 0.2)) for seed in range(6)
         ]
-    )
-    found = cam_pages.effect(rows)
+    )  # fmt: skip
+    found = c10.effects(rows)["mcmi"]
     assert found is not None and found.n == 6 and found.mean == pytest.approx(0.205)
     assert found.high - found.low < 0.01
-    assert cam_pages.effect(rows[rows["teacher"] == "mcmi"]) is None
+    assert c10.effects(rows[rows["teacher"] == "mcmi"]) == {"mcmi": None}
 
 
 def test_what_is_refused_before_any_work(store: Path) -> None:
@@ -347,3 +353,14 @@ def test_the_library_is_imported_when_it_is_needed() -> None:
     code = "import sys, kdlib.runs.execute, kdlib.experiments.eigencam.run; print('pytorch_grad_cam' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_single_network_stands_beside_the_mean_of_several() -> None:
+    rows = pd.DataFrame(
+        [{"teacher_label": kind, "seed": seed, "cam_entropy": 3 + seed + more,
+          "cam_network_entropy": 3 + seed + 0.1 if kind == "variational" else None}
+         for kind, more in (("deterministic", 0.0), ("variational", 0.4)) for seed in range(2)]
+    )  # fmt: skip
+    found = pages.broader(rows).groupby("teacher_label")["cam_entropy"].mean()
+    assert dict(found) == pytest.approx({"variational": 0.4, "variational one network": 0.1})
+    assert list(pages.broader(rows.drop(columns="cam_network_entropy"))["teacher_label"]) == ["variational"] * 2

@@ -73,6 +73,7 @@ def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", s
         axes.text(1.015, place, f"n = {n}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
     axes.set_yticks(range(len(order)), [wrapped(label) for label in order])
     axes.set(xlabel=axis or axis_of(x)[0], ylabel="")
+    axes.locator_params(axis="x", nbins=7)  # long numbers would run into each other
     return figure
 
 
