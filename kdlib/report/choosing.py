@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from kdlib.base.config import Config
-from kdlib.report.claims.choice import FREE
-from kdlib.report.words import table_shown
-from kdlib.students.config import StudentConfig
-from kdlib.teachers.kind import TeacherConfig
+from kdlib.report.choice import FREE, texts
+from kdlib.runs.recipes import fields
 
-if TYPE_CHECKING:
-    from IPython.display import HTML
+__all__ = ["FREE", "candidates", "measure_of", "runner_up", "with_default"]
 
-__all__ = ["FREE", "candidates", "measure_of", "shown"]
-
-PARAMETERS = [name for schema in (TeacherConfig, StudentConfig) for name in schema.model_fields
-              if name not in Config.model_fields]  # fmt: skip
+PARAMETERS = [name for sort in ("teacher", "student") for name in fields(sort) if name not in Config.model_fields]
+APART = "framework"
+"""The parameter whose values each choose for themselves."""
 
 
 def candidates(rows: pd.DataFrame, measure: str, over: Sequence[str] = ()) -> pd.DataFrame:
@@ -43,11 +38,31 @@ def candidates(rows: pd.DataFrame, measure: str, over: Sequence[str] = ()) -> pd
     table = table.sort_values("mean", ascending=down, kind="stable")
     if own:
         table = table.drop_duplicates(keys)
-    apart = [name for name in ("framework",) if name in keys]
+    apart = [APART] if APART in keys else []
     table = table.sort_values(
         [*apart, "n"], ascending=[*(True for _ in apart), False], kind="stable", ignore_index=True
     )
     return table.assign(best=~table.duplicated(apart) if apart else table.index == 0)
+
+
+def runner_up(rows: pd.DataFrame, measure: str, over: Sequence[str] = ()) -> pd.DataFrame:
+    """Return what the best setting has over the second, a row a seed of both: `choice`, `seed` and the measure; maybe none.
+
+    Args:
+        rows: the runs of an entry.
+        measure: `val_nll` or `val_accuracy`.
+        over: as in `candidates`.
+    """
+    table = candidates(rows, measure, over)
+    settings = [name for name in table if name not in ("mean", "sd", "n", "best")]
+    own, found = texts(rows, settings), []
+    for name, tried in table.groupby(APART, sort=False) if APART in table else [("", table)]:
+        best, *others = (rows[own == text].groupby("seed")[measure].mean() for text in texts(tried, settings)[:2])
+        if others:
+            better = (best - others[0] if measure == "val_accuracy" else others[0] - best).dropna()
+            choice = f"{rows['label'].iloc[0]} {name}".strip()
+            found.append(pd.DataFrame({"choice": choice, "seed": better.index, measure: better.to_numpy()}))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=["choice", "seed", measure])
 
 
 DEFAULTS = {"length": "deterministic", "student_length": "floor"}
@@ -65,8 +80,3 @@ def measure_of(label: str) -> tuple[str, str]:
     if "length" in label:
         return "val_nll", "validation NLL (nats)"
     return "val_accuracy", "mean validation accuracy of students"
-
-
-def shown(table: pd.DataFrame, title: str) -> HTML:
-    """Return candidates as a table of a page, the best in bold."""
-    return table_shown(table.drop(columns="best"), title, table["best"])

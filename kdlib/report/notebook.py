@@ -7,43 +7,44 @@ from typing import TYPE_CHECKING
 
 from kdlib.runs.recipes import RECIPES
 from kdlib.store.runs import Run
+from kdlib.study.rows import histories, table
 
 if TYPE_CHECKING:
     import pandas as pd
-    from IPython.display import HTML
 
 COLUMNS = ("val_accuracy", "test_accuracy", "test_nll", "test_ece", "test_kl_to_bcp", "test_agreement",
            "cam_entropy", "cam_area", "cam_variation", "cam_overlap", "cam_spread", "seconds")  # fmt: skip
 
 
+def of_runs(done: Sequence[Run]) -> pd.DataFrame:
+    """Return the table of runs."""
+    return table(only=[run.name for run in done])
+
+
 def summary(done: Sequence[Run]) -> pd.DataFrame:
     """Return a table of runs, one a row, with the settings in which they differ and their main metrics."""
-    from kdlib.study.rows import table
-
-    frame = table(only=[run.name for run in done]).set_index("run")
+    frame = of_runs(done).set_index("run")
     settings = [n for n in frame if any(n in recipe.schema().model_fields for recipe in RECIPES.values())]
     differing = [name for name in settings if frame[name].astype(str).nunique() > 1]
     return frame[[*differing, *(c for c in COLUMNS if c in frame and frame[c].notna().any())]]
 
 
-def curves(done: Sequence[Run]) -> HTML | None:
-    """Return a figure of how runs trained, a line a group of seeds; nothing for runs that trained no network."""
-    from kdlib.report import plots
-    from kdlib.report.pages import caption
-    from kdlib.report.plots import style
+def curves(done: Sequence[Run]) -> None:
+    """Show how runs trained, a line a group of seeds; nothing for runs that trained no network."""
+    from kdlib.report import page
+    from kdlib.report.draw.curves import SEEN, training
     from kdlib.report.sections import named
-    from kdlib.study.rows import histories, table
 
-    frame = table(only=[run.name for run in done])
+    frame = of_runs(done)
     history = histories(frame)
     if history.empty:
-        return None
+        return
     groups = named(frame.assign(teacher_label=frame["teacher"]))[["run", "group"]]
-    style.style()
-    # as HTML: only a figure of pyplot's own would be drawn by the kernel itself
-    return caption(
-        plots.training_curves(history.merge(groups, on="run"), "group"),
+    rows = history.merge(groups, on="run")
+    page.figure(
+        training(rows, "group"),
         "training",
-        "Training loss of every step, validation NLL and accuracy of every epoch.",
-        "Three panels against training time: training loss, validation NLL, validation accuracy.",
+        "Training loss, validation NLL and accuracy of every epoch. Bands are 95 % t intervals over runs.",
+        "Three panels against epochs: training loss, validation NLL, validation accuracy.",
+        rows[["group", "run", "epoch", *SEEN]],
     )
