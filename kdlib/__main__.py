@@ -147,15 +147,15 @@ def _labels(arguments: argparse.Namespace) -> None:
 
 def _picture(arguments: argparse.Namespace) -> None:
     """Draw the picture of the study, which the README shows, from the records."""
-    from kdlib.report import front, verdicts
-    from kdlib.report.pages import picture
+    from kdlib.report import front, page, sections
+    from kdlib.report.claims.answers import columns_of
 
-    column = verdicts.decided("claims")
-    figure = front.picture(column) if column is not None else None
+    parts = [part for part in sections.parts_of("claims") if part.decides]
+    figure = front.picture(columns_of(parts[0], of=())[0]) if parts else None
     if figure is None:
         raise InputError("the study that decides has no records of teachers with known distances: run it first.")
     file = paths.ROOT / "book" / "_static" / "study.svg"
-    write_atomically(file, picture(figure)[0])
+    write_atomically(file, page.svg(figure))
     print(file)
 
 

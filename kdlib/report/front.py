@@ -83,7 +83,7 @@ def sentences(column: Column) -> list[str]:
             )
         same = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
         found = goes_with.within_seeds(rows)
-        rank = f" Over teachers trained apart, nearer goes with better by {goes_with.rho(found)}." if found else ""
+        rank = f" Over teachers trained apart, nearer goes with better by {goes_with.rho(found)} of −1." if found else ""
         gain = signed(100 * means["gain"][best], 1)
         said.append(f"**The students that gain most over labels are {same}**, {gain} points.{rank}")
     counted = Counter(answer.verdict for answer in column.answers)

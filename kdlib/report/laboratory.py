@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.claims import Effect
-from kdlib.report.claims import paired as paired_effect
-from kdlib.report.claims.choice import chosen
+from kdlib.report.choice import chosen
+from kdlib.report.inference import Effect, paired
 
 TARGETS = {
     "deterministic teacher − one-hot student": 0.03,
@@ -45,7 +44,7 @@ def differences(frame: pd.DataFrame) -> dict[str, Effect]:
         high, low = name.split(" − ")
         both = pd.concat([accuracy[high], accuracy[low]], axis=1, keys=["high", "low"]).dropna()
         if len(both):
-            found[name] = paired_effect(both["high"], both["low"])
+            found[name] = paired(both["high"], both["low"])
     return found
 
 

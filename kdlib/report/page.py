@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SOURCE = re.compile(r'href="([^":]+)\.(?:md|ipynb)')
 HOW = '<p class="how"><a href="../reading.html">How to read a page</a></p>'
+TILES = {"supported": ("#0b5d4a", "white"), "not supported": ("#f3b8a5", "black"), "inconclusive": ("#e9e9e9", "black")}
 _NUMBERS = itertools.count(1)
 
 
@@ -72,14 +73,20 @@ def best(rows: pd.DataFrame, measure: str, lowest: bool = True, by: str = "teach
         lowest: whether lower is better.
         by: the column of groups.
     """
-    text, factor = axis_of(measure)
     order = rows.groupby(by)[measure].mean().sort_values(ascending=lowest).index
     plain = rows.loc[rows["teacher_label"] == "deterministic", by].drop_duplicates().tolist()[:1]
-    said = {name: f"{name_of(name)} {with_interval(factor * rows.loc[rows[by] == name, measure])}"
-            for name in dict.fromkeys([order[0], *plain])}  # fmt: skip
-    first, *rest = said.values()
-    n = counted(rows.groupby(by)["seed"].nunique().tolist())
-    return f"**Best is {first}**{f', against {rest[0]}' if rest else ''} ({text}, {n})."
+    shown = rows[rows[by].isin([order[0], *plain])]
+    return f"**{name_of(order[0])[0].upper()}{name_of(order[0])[1:]} is best.** {stated(shown, measure, by)}"
+
+
+def stated(rows: pd.DataFrame, measure: str, by: str = "teacher_label") -> str:
+    """Write each group's mean of a measure with half its interval, in a sentence; nothing of no rows."""
+    if rows.empty:
+        return ""
+    text, factor = axis_of(measure)
+    groups = rows.groupby(by, sort=False)
+    each = [f"{name_of(name)} {with_interval(factor * one[measure])}" for name, one in groups]
+    return f"{text[0].upper()}{text[1:]}: {', '.join(each)} ({counted(groups['seed'].nunique().tolist())})."
 
 
 def verdicts(page: str, parts: Sequence[Part]) -> None:
@@ -90,7 +97,8 @@ def verdicts(page: str, parts: Sequence[Part]) -> None:
             table(tables.verdicts(column.answers), f"{column.name}: treated minus baseline, paired over seeds")
 
 
-def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame | None = None, vector: bool = True) -> None:
+def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame | None = None,
+           photographs: bool = False) -> None:  # fmt: skip
     """Show a figure with its caption below, a description in its place, and the rows that were drawn as a CSV.
 
     The picture and the rows are inside the page, so it reads the same in the book, in JupyterLab and offline.
@@ -101,7 +109,7 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
         caption: one or two sentences: what to see.
         alt: what a reader who cannot see the picture should know.
         rows: exactly what was drawn; none for pictures of images.
-        vector: False for figures made of photographs, which are smaller as PNG.
+        photographs: whether the figure is made of them, and needs all colours.
 
     Raises:
         InputError: no caption or no description.
@@ -109,32 +117,53 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     if not caption.strip() or not alt.strip():
         raise InputError(f"the figure {name!r} lacks a caption or a description; both are required.")
     key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    data, media = picture(drawn, vector)
+    shown = _inside(png(drawn, photographs), "image/png")
     width = round(96 * drawn.get_figwidth())
     # A dark page dims pictures, unless they say "dark-light", and lays a light card under every HTML output:
     # the caption must take the card's colour, not the theme's colour for captions.
     img = f"display: block; width: 100%; max-width: {width}px; height: auto; padding: 0; background: white"
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
-    link = "" if rows is None else f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
+    link = (
+        ""
+        if rows is None
+        else f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
+    )
     show(
-        f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{_inside(data, media)}" '
+        f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '
         f'alt="{html.escape(alt)}" style="{img}"><figcaption style="{words}">{html.escape(caption)}{link}</figcaption>'
         "</figure>"
     )
 
 
-def picture(drawn: Figure, vector: bool = True) -> tuple[bytes, str]:
-    """Return a figure as bytes, the same on every call, and their media type."""
+def png(drawn: Figure, photographs: bool = False) -> bytes:
+    """Return a figure as PNG, the same on every call: at twice a screen's density, in a palette unless of photographs.
+
+    A palette of 128 colours is a third of the size of the same figure as SVG, whose text is outlines.
+    """
+    from PIL import Image
+
+    _laid_out(drawn)
+    buffer, small = io.BytesIO(), io.BytesIO()
+    drawn.savefig(buffer, format="png", dpi=192, metadata={"Software": None})
+    if photographs:
+        return buffer.getvalue()
+    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
+
+
+def svg(drawn: Figure) -> bytes:
+    """Return a figure as SVG, the same on every call."""
+    _laid_out(drawn)
+    buffer = io.BytesIO()
+    drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _laid_out(drawn: Figure) -> None:
+    """Lay a figure out once: each drawing lays out anew and moves things by a hair."""
     if drawn.get_layout_engine() is not None:
-        # Each drawing lays out anew and moves things by a hair: do it once, then keep it.
         drawn.draw_without_rendering()
         drawn.set_layout_engine("none")
-    buffer = io.BytesIO()
-    if vector:
-        drawn.savefig(buffer, format="svg", dpi=192, metadata={"Date": None, "Creator": None})
-        return buffer.getvalue(), "image/svg+xml"
-    drawn.savefig(buffer, format="png", dpi=192, metadata={"Software": None})
-    return buffer.getvalue(), "image/png"
 
 
 def _inside(data: bytes, media: str) -> str:
@@ -145,16 +174,26 @@ def table(frame: pd.DataFrame, title: str, bold: pd.Series[bool] | None = None) 
     """Show a table with a caption; it scrolls by itself where it is too wide, and some rows may be bold."""
     styled = frame.rename(columns=lambda name: str(name).replace("_", " ")).style.hide(axis="index")
     styled = styled.set_caption(html.escape(title)).format(precision=4, escape="html", na_rep="–")
+    styled = styled.format_index(escape="html", axis=1)
     if bold is not None:
         styled = styled.apply(lambda row: ["font-weight: bold" * bool(bold[row.name])] * len(row), axis=1)
     show(f'<div class="wide-table" tabindex="0">{styled.set_table_attributes("class=table").to_html()}</div>')
+
+
+def verdict_matrix(frame: pd.DataFrame) -> None:
+    """Show which study says what of each claim, the cells coloured by verdict and different in grey."""
+    colours = {one: f"background-color: {tile}; color: {ink}" for one, (tile, ink) in TILES.items()}
+    styled = frame.style.hide(axis="index").map(lambda cell: colours.get(cell, "")).set_table_attributes("class=table")
+    show(f'<div class="wide-table" tabindex="0">{styled.format(escape="html").format_index(escape="html", axis=1).to_html()}</div>')
 
 
 def means(rows: pd.DataFrame, measures: Sequence[str], by: str = "teacher_label") -> pd.DataFrame:
     """Return means with half their 95 % t intervals over seeds as text: a row a group, a column a measure that is there."""
     known = [name for name in measures if name in rows and rows[name].notna().any()]
     groups = rows.groupby(by, sort=False)
-    cells = {axis_of(name)[0]: groups[name].apply(lambda one, k=axis_of(name)[1]: with_interval(one * k)) for name in known}
+    cells = {
+        axis_of(name)[0]: groups[name].apply(lambda one, k=axis_of(name)[1]: with_interval(one * k)) for name in known
+    }
     out = pd.DataFrame({"n": groups["seed"].nunique(), **cells}).reset_index()
     return out.assign(**{by: out[by].map(name_of)}).rename(columns={by: ""})
 
@@ -176,7 +215,9 @@ def tabs(parts: Iterable[Part], body: Callable[[Part], Any]) -> None:
         if outputs:
             key = [text for text in outputs if "<figure" in text][:1]
             rest = [text for text in outputs if text not in key]
-            about = f"<p>{_code(part.about)} Intervals cover initial weights, batch order and views, not the one training "
+            about = (
+                f"<p>{_code(part.about)} Intervals cover initial weights, batch order and views, not the one training "
+            )
             about += f"set.</p><p><em>{html.escape(part.origin())}</em></p>"
             shown.append((part.title, "".join(key) + _fold("Numbers, and where they come from", "".join(rest) + about)))
     if shown:

@@ -78,7 +78,9 @@ def parts_of(page: str, only: str = "", chosen: str = "") -> list[Part]:
         return [Part("chosen", "Chosen runs", "", frame)]
     found = [study_of(name) for name in (only.split("+") if only else studies.names())]
     shown = [one for one in found if page in one.reports and (only or not (one.scratch or one.sample))]
-    parts = [part_of(study, bool(only) or page in study.role) for study in sorted(shown, key=lambda s: page not in s.role)]
+    parts = [
+        part_of(study, bool(only) or page in study.role) for study in sorted(shown, key=lambda s: page not in s.role)
+    ]
     return [part for part in parts if len(part.frame)]
 
 

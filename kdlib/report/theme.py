@@ -9,10 +9,9 @@ on a dark page.
 
 from __future__ import annotations
 
-import itertools
 import textwrap
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,6 @@ from kdlib.teachers.kinds import KINDS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
 WIDTH = 7.0
 """Inches."""
@@ -84,8 +82,7 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "cam_spread": ("spread over networks (%)", 100),
     "cam_overlap": ("overlap with the class's pixels (%)", 100),
     "cam_overlap_chance": ("overlap by chance (%)", 100),
-    "kl_to_bcp_tempered": ("KL(BCP ‖ network) at its best temperature (nats)", 1),
-    "best_temperature": ("best temperature", 1),
+    "gain": ("gain over labels (points)", 100),
 }
 _NAMES = {
     ONE_HOT: "one-hot",
@@ -166,9 +163,13 @@ def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
         return _ordered(wanted)
     given: dict[str, Mark] = {}
     for label in sorted(wanted, key=lambda label: (label not in MARKS, label)):
-        mark, shapes = _mark_of(label), itertools.cycle(SHAPES)
-        while mark in given.values():
-            mark = replace(mark, marker=next(shapes))
+        own = mark = _mark_of(label)
+        for shape in SHAPES:
+            if mark not in given.values():
+                break
+            mark = replace(own, marker=shape)
+        while mark in given.values():  # more labels of a kind than shapes begin them again, paler
+            mark = mixed(mark, 255)
         given[label] = mark
     return {label: given[label] for label in wanted}
 
@@ -220,15 +221,21 @@ def wrapped(label: object) -> str:
     return words if len(words) <= 14 else "\n".join([head, *textwrap.wrap(rest, 26)])
 
 
-def handle(mark: Mark, text: str) -> Line2D:
-    """Return a legend entry."""
+def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[str, int]) -> None:
+    """Put a legend below the panels, in columns that fit a phone; n stands once where it is the same for all.
+
+    Args:
+        figure: whose panels are drawn.
+        marks: by label.
+        counts: seeds, by label.
+    """
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=mark.color, marker=mark.marker, linestyle=mark.line, label=text)
-
-
-def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """Put a legend below the panels, in columns that fit a phone."""
-    longest = max(len(str(entry.get_label())) for entry in handles)
-    columns = min(len(handles), 3 if longest <= 14 else 2 if longest <= 32 else 1)
-    figure.legend(handles=list(handles), loc="outside lower center", ncols=columns)
+    same = len(set(counts.values())) == 1
+    texts = [name_of(label) + ("" if same else f" (n = {counts[label]})") for label in marks]
+    longest = max(map(len, texts))
+    handles = [Line2D([], [], color=mark.color, marker=mark.marker, linestyle=mark.line, label=text)
+               for text, mark in zip(texts, marks.values(), strict=True)]  # fmt: skip
+    columns = min(len(handles), 3 if longest <= 20 else 2 if longest <= 36 else 1)
+    title = f"n = {next(iter(counts.values()))} each" if same else None
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, columnspacing=1.2)

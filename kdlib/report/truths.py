@@ -57,7 +57,9 @@ def chosen(bcp: Floats, log_probs: Floats) -> list[tuple[str, int]]:
         "ambiguous": np.where(first + two > 0.9, two - first, -np.inf),
         "wrong": np.where(~right & (first > 0.9), divergence(bcp, log_probs), -np.inf),
     }
-    best = [(name, int(row), score[row]) for name, score in scores.items() for row in np.argsort(-score, kind="stable")[:2]]
+    best = [
+        (name, int(row), score[row]) for name, score in scores.items() for row in np.argsort(-score, kind="stable")[:2]
+    ]
     return [(name, row) for name, row, score in best if np.isfinite(score)]
 
 
@@ -91,5 +93,5 @@ def show(rows: pd.DataFrame, key: str) -> None:
         "marks the largest of a row, above each image stands its label. Chosen by rule for the first teacher: two of "
         "which the truth is surest, two whose two likeliest classes are most alike, two clear ones that it gets wrong.",
         f"{len(places)} images, each beside a table of percentages: a row a distribution, a column a class.",
-        vector=False,
+        photographs=True,
     )

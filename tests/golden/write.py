@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kdlib.report.verdict_tables import interval
-from kdlib.report.verdicts import columns
+from kdlib.report.claims.answers import columns
+from kdlib.report.words import interval
 from kdlib.study.rows import recorded
 
 HERE = Path(__file__).parent

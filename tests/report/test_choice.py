@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from kdlib.report.claims import choice, paired_relative
+from kdlib.report import choice
+from kdlib.report.inference import paired_relative
 
 
 def students() -> pd.DataFrame:
@@ -48,3 +49,17 @@ def test_effects_pair_the_seeds_that_both_have() -> None:
     relative = choice.effect(students().query("temperature == 1"), "a", "b", relative=True)
     assert relative is not None
     assert relative.mean == pytest.approx(paired_relative([0.9, 0.92, 0.94], [0.4, 0.42, 0.44]).mean)
+
+
+def test_gains_pair_by_seed_and_leave_the_baseline_out() -> None:
+    rows = [
+        {"teacher_label": label, "seed": seed, "test_accuracy": 0.8 + 0.01 * seed + gain}
+        for label, gain in (("deterministic", 0.0), ("laplace", 0.02), ("mcmi", -0.01)) for seed in range(6)
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows).sample(frac=1, random_state=0)
+    frame = frame[(frame["teacher_label"] != "mcmi") | (frame["seed"] != 3)]
+    found = choice.gains(frame).groupby("teacher_label")["test_accuracy"].agg(["mean", "std", "count"])
+    assert sorted(found.index) == ["laplace", "mcmi"] and list(found["count"]) == [6, 5]
+    assert list(found["mean"]) == pytest.approx([0.02, -0.01]) and list(found["std"]) == pytest.approx([0, 0])
+    less = frame[(frame["teacher_label"] != "deterministic") | (frame["seed"] != 0)]
+    assert (choice.gains(less)["seed"] != 0).all() and choice.gains(frame, baseline="nobody").empty

@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from kdlib.report import (
-    bcp_tables,
-    cam_pages,
-    cmi_by_temperature,
-    cmi_gain,
-    fewshot,
-    framework_gains,
-    grid,
-    grid_tables,
-    samples,
-    verdict_tables,
-    verdicts,
-    zeroshot,
-)
-from kdlib.report.claims import Verdict
-from kdlib.report.claims.choice import CONTROL, LABELS, against_control, entering
-from kdlib.report.sections import Section
-from kdlib.report.sections import named as named_groups
-from kdlib.report.verdicts import Column
-from kdlib.report.words import DUE
+from kdlib.report.choice import CONTROL, LABELS, against_control, entering
+from kdlib.report.claims import CLAIMS, answers, c04, c05, c09, c11, c12, c13, c14, distances, tables
+from kdlib.report.claims.answers import Column
+from kdlib.report.claims.claim import Claim
+from kdlib.report.claims.rules import Verdict
+from kdlib.report.claims.tables import DUE
+from kdlib.report.sections import Part, waits_for
 from kdlib.runs import studies
 from kdlib.runs.plans import plan
 
@@ -103,115 +88,76 @@ PLAIN = named([row for label, gain in GAINS.items() for row in rows_of(label, la
               + [teacher(label, "temperature_scaled", s, 0.1 + gain) for s in SEEDS
                  for label, gain in (("temperature_scaled", 0.0), ("temperature_scaled_mcmi", 0.005))])  # fmt: skip
 CROWDED = named([row for label, kind in OTHERS.items() for row in rows_of(label, kind, 0.9)] + PLAIN.to_dict("records"))
-MEASURES: tuple[Callable[[pd.DataFrame], verdicts.Effects], ...] = (
-    bcp_tables.effects, grid.effects, samples.effects, cmi_gain.effects, fewshot.effects, framework_gains.effects,
-    zeroshot.effects, cam_pages.effects, cmi_by_temperature.effects,
-)  # fmt: skip
+TRAINED = CLAIMS[2:]
+"""Those that compare teachers or students."""
 
 
 @pytest.fixture(autouse=True)
 def known_curves_and_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand in for what records keep of a run beside its row: its history, and its CMI by temperature."""
-    monkeypatch.setattr(grid, "histories", curves)
-    monkeypatch.setattr(cmi_by_temperature, "sweep", lambda rows: pd.DataFrame([
+    monkeypatch.setattr(c05, "histories", curves)
+    monkeypatch.setattr(c13, "sweep", lambda rows: pd.DataFrame([
         {"run": row.run, "temperature": t, "val_cmi": row.test_cmi * t, "test_cmi": row.test_cmi * t}
         for row in rows.itertuples() for t in (1.0, 2.0)
-    ], columns=cmi_by_temperature.COLUMNS))  # fmt: skip
+    ], columns=c13.COLUMNS))  # fmt: skip
 
 
-@pytest.mark.parametrize("measure", MEASURES, ids=lambda one: one.__module__.rpartition(".")[2])
-def test_labels_of_the_same_kinds_change_no_effect(measure: Callable[[pd.DataFrame], verdicts.Effects]) -> None:
+@pytest.mark.parametrize("claim", TRAINED, ids=lambda one: one.id)
+def test_labels_of_the_same_kinds_change_no_effect(claim: Claim) -> None:
     """However good, or however early in the table, they are."""
-    plain, crowded = measure(PLAIN), measure(CROWDED)
-    assert plain == crowded
-    assert all(any(own.values()) for own in plain.values())
-    assert any(effect is not None and effect.n == len(SEEDS) for own in plain.values() for effect in own.values())
+    plain, crowded = claim.effects(PLAIN), claim.effects(CROWDED)
+    assert plain == crowded and any(plain.values())
+    assert any(effect is not None and effect.n == len(SEEDS) for effect in plain.values())
 
 
 def test_no_verdict_changes_and_no_label_is_a_stand_in() -> None:
     """From the table of runs to every claim's judgements; without the labels themselves nothing is measured."""
-    plain, crowded = (verdicts.answers(rows, "digits") for rows in (PLAIN, CROWDED))
+    plain, crowded = (answers.answers(rows, "digits") for rows in (PLAIN, CROWDED))
     for one, other in zip(plain, crowded, strict=True):
         assert str(one.judged) == str(other.judged) and one.due == other.due  # as text: NaN is no equal of itself
     assert {one.claim.id for one in plain if one.verdict is Verdict.NOT_RUN} == {"C1", "C2"}
     others = CROWDED[~CROWDED["teacher_label"].isin([*LABELS, CONTROL])]
-    assert {one.verdict for one in verdicts.answers(others, "digits")} == {Verdict.NOT_RUN}
+    assert {one.verdict for one in answers.answers(others, "digits")} == {Verdict.NOT_RUN}
 
 
 def test_what_stands_beside() -> None:
-    by = {one.claim.id: one for one in verdicts.answers(PLAIN, "digits")}
+    by = {one.claim.id: one for one in answers.answers(PLAIN, "digits")}
     assert by["C9"].note == "2 of 12 run." and by["C9"].verdict is Verdict.INCONCLUSIVE
     ran = {one.member: one.verdict for one in by["C9"].judged if one.effect}
     assert ran == {"kd": Verdict.SUPPORTED, "crd": Verdict.SUPPORTED}, "a framework has a verdict of its own"
     assert by["C12"].note.startswith("With T chosen on validation images of the kept classes alone: +")
-    people = {one.claim.id: one.note for one in verdicts.answers(PLAIN.assign(dataset="cifar10"), "cifar10")}
+    people = {one.claim.id: one.note for one in answers.answers(PLAIN.assign(dataset="cifar10"), "cifar10")}
     for claim in ("C3", "C14"):
-        assert people[claim].startswith(verdicts.PEOPLE) and "Beside it, test NLL" in people[claim]
-    part = Section("s", "Study", "", PLAIN)
-    shown = str(verdict_tables.verdicts(Column(part, "digits", True, tuple(by.values()))).data)
-    assert shown.count(DUE) == 7, "C7, C8, two frameworks of C9, C11, C12, C14 as trained"
-    alone = verdicts.answers(PLAIN[PLAIN["teacher_label"] != CONTROL], "digits")
-    assert DUE not in str(verdict_tables.verdicts(Column(part, "digits", True, alone)).data)
+        assert people[claim].startswith(distances.PEOPLE) and "Beside it, test NLL" in people[claim]
+    beside = tables.verdicts(Column(Part("s", "Study", "", PLAIN), "digits", True, tuple(by.values())).answers)
+    assert (beside["compared"] == DUE).sum() == 7, "C7, C8, two frameworks of C9, C11, C12, C14 as trained"
+    alone = answers.answers(PLAIN[PLAIN["teacher_label"] != CONTROL], "digits")
+    assert not (tables.verdicts(alone)["compared"] == DUE).any() and not any(one.due for one in alone)
 
 
 def test_c5_rests_on_students_at_a_constant_rate_alone() -> None:
-    found = grid.effects(PLAIN)["C5"]
+    found, others = c05.effects(PLAIN), PLAIN[PLAIN["label"] != "convergence"]
     assert found["variational"] is not None and found["laplace"] is not None
     assert (found["variational"].mean, found["laplace"].mean) == pytest.approx((-0.5, 1.0))
-    assert "C5" not in grid.effects(PLAIN[PLAIN["label"] != "convergence"])
-    assert grid.effects(PLAIN)["C4"] == grid.effects(PLAIN[PLAIN["label"] != "convergence"])["C4"]
-    assert not (grid.usual(PLAIN)["label"] == "convergence").any()
-
-
-def test_pages_of_an_unfinished_study_judge_nothing() -> None:
-    part = Section("s", "Study", "", PLAIN, waiting="4 of 6 seeds are there; no verdict before the last.")
-    students = PLAIN[PLAIN["run_type"] == "student"]
-    ((_, few),) = fewshot.compared(students)
-    (frameworks,) = framework_gains.compared(students)
-    (without,) = zeroshot.compared(PLAIN)
-    (picked,) = grid.compared(students)
-    noisy = grid.converging(students)
-    (sweep,) = samples.compared(students)
-    maps = named_groups(PLAIN[PLAIN["run_type"] == "eigencam"])
-    said = [
-        fewshot.short(part, "w", few), framework_gains.short(part, "w", frameworks), zeroshot.short(part, "w", without),
-        grid_tables.short(part, "w", picked, noisy), samples.short(part, "w", sweep),
-        cam_pages.finding(part, "w", maps),
-    ]  # fmt: skip
-    ids = ["C11, C7", "C9", "C12", "C4, C5", "C6", "C10"]
-    assert [one.data for one in said if one] == [f"**Study** (w): {name}: not yet. {part.waiting}" for name in ids]
-    done = replace(part, waiting="")
-    assert all("supported" in one.data for one in (fewshot.short(done, "w", few), zeroshot.short(done, "w", without)))
-    assert DUE in fewshot.short(done, "w", few).data and DUE[1:] in zeroshot.short(done, "w", without).data
-    assert DUE in str(framework_gains.verdicts(frameworks).data)
-    teachers = named_groups(PLAIN[PLAIN["run_type"] == "teacher"])
-    assert str(bcp_tables.claims(teachers).data).count(DUE) == 1
-    others = named_groups(CROWDED[CROWDED["teacher_label"].isin(OTHERS) & (CROWDED["run_type"] == "teacher")])
-    assert bcp_tables.claims(others) is None
-    alone = teachers[teachers["teacher_label"] != CONTROL]
-    assert DUE not in str(bcp_tables.claims(alone).data)
+    assert not any(c05.effects(others).values())
+    assert c04.effects(PLAIN) == c04.effects(others) and all(c04.effects(PLAIN).values())
 
 
 def test_what_mcmi_gains_over_its_control_is_its_gain_minus_the_control_s() -> None:
     control = against_control(CROWDED)
     assert set(control["teacher_label"]) == {"one_hot", "exact_bcp", "deterministic", "mcmi"}
-    for measure, claim, member in (
-        (fewshot.effects, "C11", "mcmi"),
-        (framework_gains.effects, "C9", "crd"),
-        (bcp_tables.effects, "C14", "as trained"),
-    ):
-        whole, due = (measure(rows)[claim][member] for rows in (CROWDED, control))
+    for claim, member in ((c11.CLAIM, "mcmi"), (c09.CLAIM, "crd"), (c14.CLAIM, "as trained")):
+        whole, due = (claim.effects(rows)[member] for rows in (CROWDED, control))
         assert whole is not None and due is not None and abs(due.mean) < abs(whole.mean)
-    due = fewshot.effects(control)["C11"]["mcmi"]
+    due = c11.effects(control)["mcmi"]
     assert due is not None and due.mean == pytest.approx(2 * (GAINS["mcmi"] - GAINS[CONTROL]), abs=2e-3)
     assert against_control(PLAIN[PLAIN["teacher_label"] != CONTROL]).empty
-    said = verdicts.due_to_cmi(PLAIN)
-    assert list(said) == list(verdicts.OF_MCMI) and all(said.values())
-    assert verdicts.due_to_cmi(PLAIN[PLAIN["teacher_label"] != CONTROL]) == {}
+    said = {one.claim.id for one in answers.answers(PLAIN, "digits") if one.due}
+    assert said == {claim.id for claim in CLAIMS if claim.of_mcmi} == {"C7", "C8", "C9", "C11", "C12", "C14"}
 
 
 def test_each_seed_omits_a_class_of_its_own() -> None:
-    found = zeroshot.effects(PLAIN)["C12"]["mcmi"]
+    found = c12.effects(PLAIN)["mcmi"]
     assert found is not None and found.n == len(SEEDS)
     assert found.mean == pytest.approx((GAINS["mcmi"] - GAINS["deterministic"]) / 2, abs=2e-3)
 
@@ -223,10 +169,10 @@ def test_the_t_chosen_on_kept_classes_stands_beside() -> None:
     warm = warm.assign(val_accuracy=warm["val_accuracy"] + 0.1, val_kept_accuracy=warm["val_kept_accuracy"] - 0.1,
                        test_omitted_accuracy=warm["test_omitted_accuracy"] + 0.2)  # fmt: skip
     frame = pd.concat([rows, warm], ignore_index=True)
-    by_all, by_kept = (zeroshot.effects(frame, name)["C12"]["mcmi"] for name in ("val_accuracy", zeroshot.STRICT))
+    by_all, by_kept = (c12.effects(frame, name)["mcmi"] for name in ("val_accuracy", c12.STRICT))
     assert by_all is not None and by_kept is not None and by_all.n == by_kept.n == len(SEEDS)
     assert by_all.mean - by_kept.mean == pytest.approx(0.2)
-    assert zeroshot.effects(rows)["C12"]["mcmi"] == by_kept
+    assert c12.effects(rows)["mcmi"] == by_kept
 
 
 def test_rows_that_enter() -> None:
@@ -247,13 +193,13 @@ def test_nothing_is_judged_before_the_last_seed(tmp_path: Path) -> None:
     (tmp_path / "planned.yaml").write_text(STUDY)
     study = studies.load(str(tmp_path / "planned.yaml"))
     names = [plan(config).name for entry in study.entries for config in entry.configs()]
-    waiting = verdicts.waits_for(study, set(names[:5]))
+    waiting = waits_for(study, set(names[:5]))
     assert waiting == "5 of 6 seeds are there; no verdict before the last."
-    assert verdicts.waits_for(study, set(names)) == ""
-    said = verdicts.answers(PLAIN, "digits", waiting)
+    assert waits_for(study, set(names)) == ""
+    said = answers.answers(PLAIN, "digits", waiting)
     late = [one for one in said if one.claim.id not in ("C1", "C2")]
     assert {one.verdict for one in late} == {Verdict.UNFINISHED} and len(late) == 12
     assert all(one.note == waiting and not any(one.measured.values()) for one in late)
     assert all(judged.effect is None for one in late for judged in one.judged)
     (tmp_path / "few.yaml").write_text(STUDY.replace("[0, 1, 2, 3, 4, 5]", "[0, 1]"))
-    assert verdicts.waits_for(studies.load(str(tmp_path / "few.yaml")), set()) == "", "too few for a verdict anyway"
+    assert waits_for(studies.load(str(tmp_path / "few.yaml")), set()) == "", "too few for a verdict anyway"

@@ -8,25 +8,27 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
 
 from kdlib.base.errors import InputError
-from kdlib.report import claims
-from kdlib.report.claims import CLAIMS, Direction, Effect, Verdict
+from kdlib.report import inference
+from kdlib.report.claims import CLAIMS, rules
+from kdlib.report.claims.claim import Claim, Direction, Guard
+from kdlib.report.claims.rules import Verdict
+from kdlib.report.inference import Effect
 
 SIMULATIONS = 2000
 
 
-def claim(name: str) -> claims.Claim:
+def claim(name: str) -> Claim:
     """Return a claim by its id."""
     return next(row for row in CLAIMS if row.id == name)
 
 
 def test_paired_is_that_of_scipy() -> None:
     a, b = [0.81, 0.84, 0.79, 0.86, 0.83], [0.80, 0.81, 0.79, 0.82, 0.83]
-    effect = claims.paired(a, b)
+    effect = inference.paired(a, b)
     reference = stats.ttest_rel(a, b)
     interval = reference.confidence_interval(0.95)
     assert effect.p == pytest.approx(reference.pvalue, abs=1e-14)
@@ -41,25 +43,25 @@ def test_paired_is_that_of_scipy() -> None:
 
 
 def test_one_seed_and_equal_seeds() -> None:
-    one = claims.mean_interval([0.5])
+    one = inference.mean_interval([0.5])
     assert one.n == 1 and one.mean == 0.5 and math.isnan(one.low) and math.isnan(one.p)
-    equal = claims.paired([1.0, 2.0], [0.5, 1.5])
+    equal = inference.paired([1.0, 2.0], [0.5, 1.5])
     assert (equal.low, equal.mean, equal.high, equal.p) == (0.5, 0.5, 0.5, 0.0)
-    assert claims.paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
-    nearly = claims.mean_interval([0.3, 0.1 + 0.2])  # equal but for a rounding
+    assert inference.paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
+    nearly = inference.mean_interval([0.3, 0.1 + 0.2])  # equal but for a rounding
     assert (nearly.low, nearly.sd, nearly.p) == (0.3, 0.0, 0.0)
 
 
 def test_relative_change() -> None:
     b = np.array([1.0, 2.0, 5.0, 3.0, 4.0])
-    exact = claims.paired_relative(0.7 * b, b)
+    exact = inference.paired_relative(0.7 * b, b)
     assert exact.mean == pytest.approx(-0.3) and exact.high == pytest.approx(-0.3)
     a = b * np.array([0.6, 0.7, 0.8, 0.75, 0.65])
-    effect, logs = claims.paired_relative(a, b), claims.paired(np.log(a), np.log(b))
+    effect, logs = inference.paired_relative(a, b), inference.paired(np.log(a), np.log(b))
     assert effect.low == pytest.approx(math.exp(logs.low) - 1)
     assert effect.p == logs.p and effect.p_equals(-0.1) == pytest.approx(logs.p_equals(math.log(0.9)))
     with pytest.raises(InputError, match="positive"):
-        claims.paired_relative([1.0, 0.0], [1.0, 1.0])
+        inference.paired_relative([1.0, 0.0], [1.0, 1.0])
 
 
 @pytest.mark.parametrize("n", [5, 10])
@@ -68,7 +70,7 @@ def test_intervals_cover_as_stated(n: int) -> None:
     effect = 0.02
     baseline = rng.normal(0.8, 0.02, (SIMULATIONS, n))  # shared by the pair, as a seed is
     treated = baseline + effect + rng.normal(0, 0.01, (SIMULATIONS, n))
-    found = [claims.paired(a, b) for a, b in zip(treated, baseline, strict=True)]
+    found = [inference.paired(a, b) for a, b in zip(treated, baseline, strict=True)]
     covered = np.mean([e.low <= effect <= e.high for e in found])
     assert 0.93 <= covered <= 0.97
 
@@ -78,37 +80,37 @@ def test_intervals_of_relative_changes_cover_as_stated(n: int) -> None:
     rng = np.random.default_rng(n)
     baseline = np.exp(rng.normal(0, 0.5, (SIMULATIONS, n)))
     treated = 0.7 * baseline * np.exp(rng.normal(0, 0.2, (SIMULATIONS, n)))
-    found = [claims.paired_relative(a, b) for a, b in zip(treated, baseline, strict=True)]
+    found = [inference.paired_relative(a, b) for a, b in zip(treated, baseline, strict=True)]
     assert 0.93 <= np.mean([e.low <= -0.3 <= e.high for e in found]) <= 0.97
 
 
 def test_a_bootstrap_of_five_seeds_would_not() -> None:
     rng = np.random.default_rng(0)
     values = rng.normal(0, 1, (400, 5))
-    intervals = [claims.bootstrap(row, lambda x: float(np.mean(x)), draws=300) for row in values]
+    intervals = [inference.bootstrap(row, lambda x: float(np.mean(x)), draws=300) for row in values]
     assert np.mean([low <= 0 <= high for _, low, high in intervals]) < 0.9
 
 
 def test_bootstrap_of_test_images() -> None:
     rng = np.random.default_rng(1)
     hits = rng.random((200, 1000)) < 0.9
-    found = [claims.bootstrap(row, lambda x: float(np.mean(x)), draws=200) for row in hits]
+    found = [inference.bootstrap(row, lambda x: float(np.mean(x)), draws=200) for row in hits]
     assert 0.9 <= np.mean([low <= 0.9 <= high for _, low, high in found]) <= 0.99
-    assert found[0] == claims.bootstrap(hits[0], lambda x: float(np.mean(x)), draws=200)
+    assert found[0] == inference.bootstrap(hits[0], lambda x: float(np.mean(x)), draws=200)
     assert found[0][0] == hits[0].mean()
     pairs = np.stack([hits[0], hits[1]], axis=1)
-    estimate, low, high = claims.bootstrap(pairs, lambda x: float(x[:, 0].mean() - x[:, 1].mean()), draws=200)
+    estimate, low, high = inference.bootstrap(pairs, lambda x: float(x[:, 0].mean() - x[:, 1].mean()), draws=200)
     assert low < estimate == hits[0].mean() - hits[1].mean() < high
     with pytest.raises(InputError, match="at least 2"):
-        claims.bootstrap(pairs[:1], lambda x: float(x.mean()))
+        inference.bootstrap(pairs[:1], lambda x: float(x.mean()))
 
 
 def test_holm_by_hand() -> None:
     # Sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1 gives 0.02, 0.03, 0.06, 0.04; the last is raised to 0.06.
-    np.testing.assert_allclose(claims.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(claims.holm([0.01, np.nan, 0.04]), [0.02, np.nan, 0.04])
-    np.testing.assert_allclose(claims.holm([0.7, 0.8]), [1, 1])
-    assert claims.holm([]).shape == (0,)
+    np.testing.assert_allclose(inference.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(inference.holm([0.01, np.nan, 0.04]), [0.02, np.nan, 0.04])
+    np.testing.assert_allclose(inference.holm([0.7, 0.8]), [1, 1])
+    assert inference.holm([]).shape == (0,)
 
 
 def family(rng: np.random.Generator, n: int, effects: list[float]) -> dict[str, Effect | None]:
@@ -116,7 +118,7 @@ def family(rng: np.random.Generator, n: int, effects: list[float]) -> dict[str, 
     baseline = rng.normal(0.8, 0.01, n)
     seed = rng.normal(0, 0.01, n)
     return {
-        str(k): claims.paired(0.8 + seed + size + rng.normal(0, 0.005, n), seed + baseline)
+        str(k): inference.paired(0.8 + seed + size + rng.normal(0, 0.005, n), seed + baseline)
         for k, size in enumerate(effects)
     }
 
@@ -126,10 +128,10 @@ def test_false_verdicts_are_as_rare_as_stated(n: int) -> None:
     rng = np.random.default_rng(n)
     row = claim("C9")
     no_effect = [0.0] * 4
-    said = [[j.verdict for j in claims.judge(row, family(rng, n, no_effect))] for _ in range(SIMULATIONS)]
+    said = [[j.verdict for j in rules.judge(row, family(rng, n, no_effect))] for _ in range(SIMULATIONS)]
     assert np.mean([Verdict.SUPPORTED in verdicts for verdicts in said]) <= 0.05
     just = [row.smallest] * 4
-    said = [[j.verdict for j in claims.judge(row, family(rng, n, just))] for _ in range(SIMULATIONS)]
+    said = [[j.verdict for j in rules.judge(row, family(rng, n, just))] for _ in range(SIMULATIONS)]
     assert np.mean([Verdict.NOT_SUPPORTED in verdicts for verdicts in said]) <= 0.05
 
 
@@ -145,7 +147,7 @@ def test_false_verdicts_stay_rare_in_a_family_of_twelve(n: int) -> None:
         ([-0.05] * 6 + [row.smallest] * 6, Verdict.NOT_SUPPORTED, slice(6, 12)),
     ):
         families = (family(rng, n, sizes) for _ in range(SIMULATIONS // 2))
-        said = [[one.verdict for one in claims.judge(row, effects)[among]] for effects in families]
+        said = [[one.verdict for one in rules.judge(row, effects)[among]] for effects in families]
         assert np.mean([false in verdicts for verdicts in said]) <= 0.05
     # without the correction they would not
     plain = [[e.p for e in family(rng, n, [0.0] * 12).values() if e] for _ in range(400)]
@@ -159,9 +161,9 @@ def test_false_verdicts_on_a_relative_decrease() -> None:
     def said(factor: float) -> list[Verdict]:
         base = np.exp(rng.normal(0, 0.3, 10))
         effects = {
-            who: claims.paired_relative(factor * base * np.exp(rng.normal(0, 0.05, 10)), base) for who in row.treated
+            who: inference.paired_relative(factor * base * np.exp(rng.normal(0, 0.05, 10)), base) for who in row.treated
         }
-        return [one.verdict for one in claims.judge(row, effects)]
+        return [one.verdict for one in rules.judge(row, effects)]
 
     assert np.mean([Verdict.SUPPORTED in said(1.0) for _ in range(SIMULATIONS)]) <= 0.05
     assert np.mean([Verdict.NOT_SUPPORTED in said(1 - row.smallest) for _ in range(SIMULATIONS)]) <= 0.05
@@ -171,7 +173,7 @@ def test_false_verdicts_on_a_relative_decrease() -> None:
 
 def test_verdicts_find_what_is_there() -> None:
     rng = np.random.default_rng(3)
-    said = [claims.judge(claim("C9"), family(rng, 10, [0.03, -0.03])) for _ in range(200)]
+    said = [rules.judge(claim("C9"), family(rng, 10, [0.03, -0.03])) for _ in range(200)]
     assert np.mean([first.verdict is Verdict.SUPPORTED for first, _ in said]) > 0.95
     assert np.mean([second.verdict is Verdict.NOT_SUPPORTED for _, second in said]) > 0.95
 
@@ -190,7 +192,7 @@ def test_verdicts_find_what_is_there() -> None:
     ],
 )
 def test_verdict_rules(effect: Effect | None, p: float, said: Verdict) -> None:
-    assert claims.verdict(effect, smallest=0.01, p=p) is said
+    assert rules.verdict(effect, smallest=0.01, p=p) is said
 
 
 def test_claims_that_say_lower_are_turned() -> None:
@@ -198,13 +200,13 @@ def test_claims_that_say_lower_are_turned() -> None:
     base = np.array([0.40, 0.41, 0.39, 0.42, 0.38, 0.40])
     better = base - np.array([0.06, 0.05, 0.07, 0.06, 0.05, 0.07])
     worse = base + 0.05
-    effects = {"variational": claims.paired(better, base), "laplace": claims.paired(worse, base)}
-    first, second = claims.judge(row, effects)
+    effects = {"variational": inference.paired(better, base), "laplace": inference.paired(worse, base)}
+    first, second = rules.judge(row, effects)
     assert first.verdict is Verdict.SUPPORTED and first.effect is not None
     assert first.effect.mean == pytest.approx(0.06)
     assert first.effect.low < first.effect.mean < first.effect.high
     assert second.verdict is Verdict.NOT_SUPPORTED
-    assert claims.judge(row, {"variational": None})[0].verdict is Verdict.NOT_RUN
+    assert rules.judge(row, {"variational": None})[0].verdict is Verdict.NOT_RUN
 
 
 def test_relative_claims() -> None:
@@ -212,37 +214,37 @@ def test_relative_claims() -> None:
     base = rng.uniform(1, 3, 8)
     noise = np.exp(rng.normal(0, 0.02, 8))
     for factor, said in [(0.7, Verdict.SUPPORTED), (0.99, Verdict.NOT_SUPPORTED), (1.3, Verdict.NOT_SUPPORTED)]:
-        effects = {"laplace": claims.paired_relative(factor * base * noise, base)}
-        assert claims.judge(claim("C5"), effects)[0].verdict is said
+        effects = {"laplace": inference.paired_relative(factor * base * noise, base)}
+        assert rules.judge(claim("C5"), effects)[0].verdict is said
 
 
 def test_a_guard_can_stop_a_claim() -> None:
     row = claim("C8")
     assert row.guard is not None
-    cmi = {"mcmi": claims.paired([0.5, 0.6, 0.55, 0.52, 0.58], [0.2, 0.3, 0.2, 0.25, 0.22])}
-    cheap = claims.mean_interval([0.001, -0.002, 0.0, 0.002, -0.001])
-    dear = claims.mean_interval([-0.03, -0.035, -0.028, -0.033, -0.031])
-    unclear = claims.mean_interval([-0.03, 0.01, 0.0, -0.02, -0.005])
-    said = [claims.judge(row, cmi, {"mcmi": guard})[0].verdict for guard in (cheap, dear, unclear)]
+    cmi = {"mcmi": inference.paired([0.5, 0.6, 0.55, 0.52, 0.58], [0.2, 0.3, 0.2, 0.25, 0.22])}
+    cheap = inference.mean_interval([0.001, -0.002, 0.0, 0.002, -0.001])
+    dear = inference.mean_interval([-0.03, -0.035, -0.028, -0.033, -0.031])
+    unclear = inference.mean_interval([-0.03, 0.01, 0.0, -0.02, -0.005])
+    said = [rules.judge(row, cmi, {"mcmi": guard})[0].verdict for guard in (cheap, dear, unclear)]
     assert said == [Verdict.SUPPORTED, Verdict.NOT_SUPPORTED, Verdict.INCONCLUSIVE]
-    assert claims.judge(row, cmi)[0].verdict is Verdict.INCONCLUSIVE
+    assert rules.judge(row, cmi)[0].verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_guard_of_few_pairs_says_nothing_and_a_dear_one_decides() -> None:
     row = claim("C8")
-    sure = {"mcmi": claims.paired([0.5, 0.6, 0.55, 0.52, 0.58], [0.2, 0.3, 0.2, 0.25, 0.22])}
-    nothing = {"mcmi": claims.mean_interval([0.0, 0.001, -0.001, 0.0005, -0.0005])}
-    unclear = {"mcmi": claims.mean_interval([0.03, -0.01, 0.02, 0.0, 0.01])}
-    cheap = {"mcmi": claims.mean_interval([0.001, -0.002, 0.0, 0.002, -0.001])}
-    few = {"mcmi": claims.mean_interval([0.001, -0.001, 0.0, 0.001])}
-    dear = {"mcmi": claims.mean_interval([-0.03, -0.035, -0.028, -0.033, -0.031])}
-    assert claims.judge(row, sure, few)[0].verdict is Verdict.INCONCLUSIVE
-    assert claims.judge(row, unclear, cheap)[0].verdict is Verdict.INCONCLUSIVE
-    assert claims.judge(row, nothing, cheap)[0].verdict is Verdict.NOT_SUPPORTED
+    sure = {"mcmi": inference.paired([0.5, 0.6, 0.55, 0.52, 0.58], [0.2, 0.3, 0.2, 0.25, 0.22])}
+    nothing = {"mcmi": inference.mean_interval([0.0, 0.001, -0.001, 0.0005, -0.0005])}
+    unclear = {"mcmi": inference.mean_interval([0.03, -0.01, 0.02, 0.0, 0.01])}
+    cheap = {"mcmi": inference.mean_interval([0.001, -0.002, 0.0, 0.002, -0.001])}
+    few = {"mcmi": inference.mean_interval([0.001, -0.001, 0.0, 0.001])}
+    dear = {"mcmi": inference.mean_interval([-0.03, -0.035, -0.028, -0.033, -0.031])}
+    assert rules.judge(row, sure, few)[0].verdict is Verdict.INCONCLUSIVE
+    assert rules.judge(row, unclear, cheap)[0].verdict is Verdict.INCONCLUSIVE
+    assert rules.judge(row, nothing, cheap)[0].verdict is Verdict.NOT_SUPPORTED
     for effect in (sure, unclear, nothing):
-        assert claims.judge(row, effect, dear)[0].verdict is Verdict.NOT_SUPPORTED
-    assert claims.judge(row, {"mcmi": None}, dear)[0].verdict is Verdict.NOT_RUN
-    assert claims.judge(claim("C3"), {"laplace": None}, dear)[0].verdict is Verdict.NOT_RUN
+        assert rules.judge(row, effect, dear)[0].verdict is Verdict.NOT_SUPPORTED
+    assert rules.judge(row, {"mcmi": None}, dear)[0].verdict is Verdict.NOT_RUN
+    assert rules.judge(claim("C3"), {"laplace": None}, dear)[0].verdict is Verdict.NOT_RUN
 
 
 @pytest.mark.parametrize("n", [5, 10])
@@ -250,9 +252,9 @@ def test_a_guard_errs_as_rarely_as_stated(n: int) -> None:
     rng = np.random.default_rng(n)
     row = claim("C8")
     assert row.guard is not None
-    raised = {"mcmi": claims.mean_interval(rng.normal(0.1, 0.001, n))}
+    raised = {"mcmi": inference.mean_interval(rng.normal(0.1, 0.001, n))}
     said = [
-        claims.judge(row, raised, {"mcmi": claims.mean_interval(rng.normal(row.guard.worst, 0.01, n))})[0].verdict
+        rules.judge(row, raised, {"mcmi": inference.mean_interval(rng.normal(row.guard.worst, 0.01, n))})[0].verdict
         for _ in range(SIMULATIONS)
     ]  # the cost is exactly the worst acceptable one: either answer is false
     for verdict in (Verdict.SUPPORTED, Verdict.NOT_SUPPORTED):
@@ -261,37 +263,37 @@ def test_a_guard_errs_as_rarely_as_stated(n: int) -> None:
 
 def test_a_family_has_one_answer() -> None:
     yes, no, unclear, _, absent = Verdict
-    assert claims.overall([yes, yes]) is yes
-    assert claims.overall([yes, no]) is no
-    assert claims.overall([yes, unclear]) is claims.overall([yes, absent]) is unclear
-    assert claims.overall([]) is claims.overall([absent]) is absent
+    assert rules.overall([yes, yes]) is yes
+    assert rules.overall([yes, no]) is no
+    assert rules.overall([yes, unclear]) is rules.overall([yes, absent]) is unclear
+    assert rules.overall([]) is rules.overall([absent]) is absent
 
 
 def test_seeds_needed_give_the_power() -> None:
     seen = Effect(0.0, -0.01, 0.01, 5, 0.01, 1.0)
-    n = claims.seeds_needed(seen, smallest=0.008)
+    n = inference.seeds_needed(seen, smallest=0.008)
     rng = np.random.default_rng(0)
     draws = rng.normal(0.008, 0.01, (SIMULATIONS, n))
     power = np.mean(stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05)
     fewer = np.mean(stats.ttest_1samp(draws[:, :-2], 0, axis=1).pvalue < 0.05)
     assert n == 15 and power == pytest.approx(0.8, abs=0.04) and fewer < power
-    assert {claims.seeds_needed(seen, 0.01 * size) for size in (5, 6.5, 8, 27, 1e3, 1e17)} == {5}
-    assert claims.seeds_needed(seen, 0.0008) > 1000
-    assert claims.seeds_needed(seen, 0.008, comparisons=4) > n
+    assert {inference.seeds_needed(seen, 0.01 * size) for size in (5, 6.5, 8, 27, 1e3, 1e17)} == {5}
+    assert inference.seeds_needed(seen, 0.0008) > 1000
+    assert inference.seeds_needed(seen, 0.008, comparisons=4) > n
     with pytest.raises(InputError, match="smallest"):
-        claims.seeds_needed(seen, 0.0)
+        inference.seeds_needed(seen, 0.0)
 
 
 @pytest.mark.parametrize("members", [1, 4])
 def test_seeds_needed_lead_to_verdicts(members: int) -> None:
     rng = np.random.default_rng(members)
     row, spread = claim("C9"), 0.008
-    n = claims.seeds_needed(Effect(0.0, -0.01, 0.01, 5, spread, 1.0), row.smallest, comparisons=members)
+    n = inference.seeds_needed(Effect(0.0, -0.01, 0.01, 5, spread, 1.0), row.smallest, comparisons=members)
 
     def share(verdict: Verdict, size: float) -> float:
         drawn = rng.normal(size, spread, (500, members, n))
         said = [
-            claims.judge(row, {str(k): claims.mean_interval(values) for k, values in enumerate(effects)})
+            rules.judge(row, {str(k): inference.mean_interval(values) for k, values in enumerate(effects)})
             for effects in drawn
         ]
         return float(np.mean([one.verdict is verdict for each in said for one in each]))
@@ -299,27 +301,6 @@ def test_seeds_needed_lead_to_verdicts(members: int) -> None:
     # nothing there: told from the smallest of interest; twice that: told from zero
     assert share(Verdict.NOT_SUPPORTED, 0.0) > 0.76
     assert share(Verdict.SUPPORTED, 2 * row.smallest) > 0.95
-
-
-def test_gains_pair_by_seed() -> None:
-    rows = [
-        {"teacher": teacher, "seed": seed, "test_accuracy": 0.8 + 0.01 * seed + gain + wiggle * (-1) ** seed}
-        for teacher, gain, wiggle in [("deterministic", 0, 0), ("laplace", 0.02, 0.001), ("mcmi", 0.0, 0.003)]
-        for seed in range(6)
-    ]
-    frame = pd.DataFrame(rows).sample(frac=1, random_state=0)
-    frame = frame[~((frame.teacher == "mcmi") & (frame.seed == 3))]
-    table = claims.gains(frame).set_index("teacher")
-    assert sorted(table.index) == ["laplace", "mcmi"]
-    assert table.loc["laplace", "mean"] == pytest.approx(0.02)
-    assert table.loc["mcmi", "n"] == 5
-    expected = stats.ttest_1samp([0.021, 0.019] * 3, 0).pvalue
-    assert table.loc["laplace", "p"] == pytest.approx(expected)
-    assert table.loc["laplace", "p_holm"] == pytest.approx(2 * expected)
-    with pytest.raises(InputError, match="several runs"):
-        claims.gains(pd.concat([frame, frame.head(1)]))
-    with pytest.raises(InputError, match="baseline"):
-        claims.gains(frame, baseline="ensemble")
 
 
 def test_the_table_of_claims() -> None:
@@ -336,20 +317,20 @@ def test_the_table_of_claims() -> None:
 )
 def test_refused(a: list[float], b: list[float], word: str) -> None:
     with pytest.raises(InputError, match=word):
-        claims.paired(a, b)
+        inference.paired(a, b)
 
 
 def test_nothing_slow_is_imported_before_its_use() -> None:
-    modules = "kdlib.report.claims, kdlib.measures.calibration, kdlib.report.plots, kdlib.report.pages"
+    modules = "kdlib.report.claims, kdlib.measures.calibration, kdlib.report.draw, kdlib.report.page"
     code = f"import sys, {modules}; assert not {{'torch', 'scipy.stats', 'statsmodels'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_seeds_for_a_relative_fall_count_its_own_logarithm() -> None:
     """A fall by 10 % is farther from nothing than a rise by 10 %: it takes fewer seeds, the same on every page."""
-    fall = next(row for row in claims.CLAIMS if row.id == "C5")
-    seen = claims.paired_relative([0.9, 1.2, 0.8, 1.1, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0])
-    one, other = claims.judge(fall, {"variational": seen, "laplace": None})
-    assert one.verdict is Verdict.INCONCLUSIVE and claims.needed(fall, other) is None
-    exact = claims.seeds_needed(replace(seen, relative=False), -math.log(0.9), comparisons=2)
-    assert claims.needed(fall, one, family=2) == exact < claims.seeds_needed(seen, 0.1, comparisons=2)
+    fall = next(row for row in CLAIMS if row.id == "C5")
+    seen = inference.paired_relative([0.9, 1.2, 0.8, 1.1, 1.0], [1.0, 1.0, 1.0, 1.0, 1.0])
+    one, other = rules.judge(fall, {"variational": seen, "laplace": None})
+    assert one.verdict is Verdict.INCONCLUSIVE and rules.needed(fall, other) is None
+    exact = inference.seeds_needed(replace(seen, relative=False), -math.log(0.9), comparisons=2)
+    assert rules.needed(fall, one, family=2) == exact < inference.seeds_needed(seen, 0.1, comparisons=2)

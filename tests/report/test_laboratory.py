@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kdlib.report import choosing, goes_with, laboratory
-from kdlib.report.plots.against import against
+from kdlib.report.draw import against
 
 SEEDS = range(6)
 
@@ -57,19 +56,21 @@ def test_rank_correlation_within_seeds_and_over_all(sign: int) -> None:
             for t in (1.0, 4.0):
                 gain = 0.01 * k + 0.02 * (t == 4)
                 students.append(row("student", "distilled", label, s, 0.7 + gain, temperature=t))
+    frame = pd.DataFrame([*teachers, *students])
     for temperature, added in ((1.0, 0.0), (None, 0.02)):
-        rows = goes_with.paired(pd.DataFrame(teachers), pd.DataFrame(students), temperature)
+        rows = goes_with.at_temperature(frame, temperature)
         assert len(rows) == 6 * len(labels)
         first = rows[rows["teacher_label"] == "variational"]
         assert list(first["gain"]) == pytest.approx([0.01 + added] * 6)
-        for one in goes_with.correlations(rows):
-            assert one.within.mean == pytest.approx(-sign) and one.within.n == 6
-            assert one.over_all == pytest.approx(-sign) and one.teachers == 5
-    rows = goes_with.paired(pd.DataFrame(teachers), pd.DataFrame(students), 1.0)
-    assert len(against(rows, tuple(goes_with.MEASURES)).axes) == 2
-    assert goes_with.sentence(rows, "T = S = 1").count("ρ = ") == 2
-    few = goes_with.paired(pd.DataFrame(teachers), pd.DataFrame(students), 1.0, labels[:3])
-    assert goes_with.correlations(few) == []
+        for measure in goes_with.MEASURES:
+            found = goes_with.within_seeds(rows, measure)
+            assert found is not None and found.mean == pytest.approx(-sign) and found.n == 6
+    assert len(against(rows, goes_with.MEASURES, "gain").axes) == 2
+    table = goes_with.correlations(frame)
+    assert len(table) == 4 and set(table["trained apart"]) == {f"ρ = {'−' if sign > 0 else '+'}1.00 ± 0.00 (n = 6)"}
+    assert goes_with.within_seeds(rows, labels=labels[:3]) is None
+    best = goes_with.gain_over(rows, "label_smoothing", "deterministic")
+    assert best is not None and best.mean == pytest.approx(0.04)
 
 
 def test_the_best_setting_has_the_lowest_nll_among_those_with_the_most_seeds() -> None:
@@ -93,18 +94,14 @@ def test_students_compete_at_each_setting_s_best_temperature_and_within_their_fr
 
 @pytest.mark.parametrize("still", ["gain", "test_kl_to_bcp"])
 def test_what_does_not_vary_has_no_rank_correlation(still: str) -> None:
-    """Over all teachers a mean that is the same for each has no order; no warning, and the sentence says so."""
+    """What is the same for every teacher has no order: no warning, and no number."""
     four = {"teacher_label": list("abcd"), "gain": [0.1, 0.2, 0.3, 0.4], "test_kl_to_bcp": [4.0, 3.0, 2.0, 1.0]}
-    one = pd.DataFrame({**four, "seed": 0, "train_kl_to_bcp": math.nan})
-    other = one.assign(seed=1, **{still: one[still].to_numpy()[::-1]})  # varies within a seed, but not in the mean
+    one = pd.DataFrame({**four, "seed": 0})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (found,) = goes_with.correlations(pd.concat([one, other]))
-        assert math.isnan(found.over_all) and found.within.n == 2
-        assert "none, as all are equal, over the means of 4 teachers" in goes_with.sentence(
-            pd.concat([one, other]), "T"
-        )
-        assert goes_with.correlations(one.assign(**{still: 1.0})) == []
+        found = goes_with.within_seeds(pd.concat([one, one.assign(seed=1, **{still: 1.0})]), labels=list("abcd"))
+        assert found is not None and found.n == 1 and found.mean == -1, "the other seed has none"
+        assert goes_with.within_seeds(one.assign(**{still: 1.0}), labels=list("abcd")) is None
 
 
 def test_a_setting_that_is_the_study_s_own_competes_too() -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.measures.convergence import COLUMN, WINDOW, of
+from kdlib.measures.convergence import COLUMN, WINDOW, WINDOWS, of
 from kdlib.report.choice import chosen
 from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
 from kdlib.report.claims.students import compared, family, students_of, with_ends
 from kdlib.study.rows import histories
+
+__all__ = ["CLAIM", "WINDOW", "WINDOWS", "converging", "effects"]
 
 MEMBERS = ("variational", "laplace")
 LABEL = "convergence"

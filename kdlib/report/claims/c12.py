@@ -33,7 +33,9 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     rows = frame[(frame["run_type"] == "student") & (frame["framework"] == "kd")]
     spec = rows["omit_classes"].fillna("").astype(str)
     omitted = spec.map(lambda text: len({part for part in text.split("+") if part}))
-    rows = rows.assign(omit_classes=spec, omitted=omitted, **{KEPT: rows[KEPT].where(omitted > 0, rows["test_accuracy"])})
+    rows = rows.assign(
+        omit_classes=spec, omitted=omitted, **{KEPT: rows[KEPT].where(omitted > 0, rows["test_accuracy"])}
+    )
     shared = [name for name in TrainingConfig.model_fields if name not in (*Config.model_fields, "omit_classes")]
     training = texts(rows, [name for name in shared if name in rows])
     for one in dict.fromkeys(training[rows["omitted"] > 0]):

@@ -82,9 +82,7 @@ def verdict(effect: Effect | None, smallest: float, p: float, p_smallest: float 
     return Verdict.INCONCLUSIVE
 
 
-def judge(
-    claim: Claim, effects: Effects, guards: Effects | None = None
-) -> list[Judgement]:
+def judge(claim: Claim, effects: Effects, guards: Effects | None = None) -> list[Judgement]:
     """Return the verdict on each member of a claim's family on one dataset, corrected over the family.
 
     Args:

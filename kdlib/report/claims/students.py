@@ -12,6 +12,7 @@ import pandas as pd
 
 from kdlib.report.choice import TRAINING, chosen, effect, entering, texts
 from kdlib.report.claims.claim import Effects
+from kdlib.report.theme import name_of
 
 BEGINS = "distilled"
 """How the labels of the grid's entries begin."""
@@ -61,3 +62,18 @@ def family(
         relative: whether the effect is its relative change; a pair in which it is zero is left out.
     """
     return {member: effect(rows, member, "deterministic", column, relative=relative) for member in members}
+
+
+def at_the_edge(rows: pd.DataFrame, picked: pd.DataFrame) -> str:
+    """Say which teachers' chosen T is the least or the greatest of those that were tried; nothing where none is.
+
+    Args:
+        rows: the whole grid.
+        picked: each teacher's students at the chosen setting.
+    """
+    said = []
+    for label, own in picked.groupby("teacher_label", sort=False):
+        tried, chosen_t = rows.loc[rows["teacher_label"] == label, "temperature"], own["temperature"].iloc[0]
+        if tried.nunique() > 1 and chosen_t in (tried.min(), tried.max()):
+            said.append(f"{name_of(label)} ({chosen_t:g} of {tried.min():g} to {tried.max():g})")
+    return f"Chosen at the edge of what was tried, so perhaps not the best T: {', '.join(said)}." if said else ""

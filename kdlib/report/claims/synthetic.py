@@ -157,9 +157,7 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns=["supervision", "seed", "noise_share"]) if first is None else outcomes(first)
 
 
-def change(
-    table: pd.DataFrame, treated: str | None, baseline: str, value: str = "gradient_variance"
-) -> Effect | None:
+def change(table: pd.DataFrame, treated: str | None, baseline: str, value: str = "gradient_variance") -> Effect | None:
     """Return the relative change of a variance between supervisions, paired over seeds, at the published rate.
 
     Args:

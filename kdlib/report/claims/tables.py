@@ -28,7 +28,9 @@ def fixed() -> pd.DataFrame:
     """Return what was fixed beforehand: each claim with its measure, what is compared and what would matter."""
     rows = []
     for claim in CLAIMS:
-        worst = f"; {claim.guard.measure} may fall by at most {-100 * claim.guard.worst:g} points" if claim.guard else ""
+        worst = (
+            f"; {claim.guard.measure} may fall by at most {-100 * claim.guard.worst:g} points" if claim.guard else ""
+        )
         who = claim.treated if len(claim.treated) <= 3 else (f"each of {len(claim.treated)} frameworks, mcmi",)
         rows.append({"": claim.id, "claim": claim.text, "primary measure": claim.measure + worst,
                      "compared": f"{', '.join(map(name_of, who))} against {name_of(claim.baseline)}",
@@ -44,7 +46,9 @@ def verdicts(answers: Sequence[Answer]) -> pd.DataFrame:
 def _lines(answer: Answer) -> Iterator[dict[str, str]]:
     claim = answer.claim
 
-    def line(member: str, effect: str = "–", n: str = "", p: str = "–", said: str = "", seeds: str = "") -> dict[str, str]:
+    def line(
+        member: str, effect: str = "–", n: str = "", p: str = "–", said: str = "", seeds: str = ""
+    ) -> dict[str, str]:
         return {"claim": claim.id, "compared": member, "would matter": smallest(claim), "treated − baseline": effect,
                 "n": n, "p, corrected": p, "verdict": said, "seeds needed": seeds}  # fmt: skip
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from kdlib.base.errors import InputError
 from kdlib.report.inference import mean_interval
-from kdlib.report.theme import axis_of, canvas, handle, legend, marks_of, name_of, wrapped
+from kdlib.report.theme import axis_of, canvas, legend, marks_of, wrapped
 from kdlib.teachers.kind import Mark
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def lines(
     panels[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     panels[-1].minorticks_off()
     panels[-1].set_xlabel(label or x)
-    legend(figure, [handle(marks[str(k)], f"{name_of(k)} (n = {n})") for k, n in counts.items()])
+    legend(figure, marks, counts.to_dict())
     return figure
 
 
@@ -134,9 +134,9 @@ def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_la
         sharey: whether the panels share the axis along.
     """
     shown = scaled(rows, [*xs, y], [by])
-    counts = shown[by].value_counts(sort=False)
+    counts = shown.astype({by: str})[by].value_counts(sort=False)
     marks = marks_of(counts.index)
-    figure, panels = canvas(3.6 * len(xs) + 0.8 + 0.28 * len(counts) / 2, len(xs), sharey=sharey)
+    figure, panels = canvas(3.2 * len(xs) + 0.9 + 0.28 * len(counts) / 2, len(xs), sharey=sharey)
     for axes, x in zip(panels, xs, strict=True):
         for group, part in shown.dropna(subset=[x, y]).groupby(by, sort=False):
             mark, middle = marks[str(group)], part[[x, y]].mean()
@@ -145,7 +145,7 @@ def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_la
             size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
             axes.plot(*middle, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
         axes.set(xlabel=axis_of(x)[0], ylabel=axis_of(y)[0])
-    legend(figure, [handle(marks[str(k)], f"{name_of(k)} (n = {n})") for k, n in counts.items()])
+    legend(figure, marks, counts.to_dict())
     return figure
 
 
@@ -179,7 +179,9 @@ def heat(means: pd.DataFrame, chosen: Mapping[str, object], axis: str) -> Figure
 
 def level(axes: Axes, value: float, text: str, dashed: bool = False) -> None:
     """Draw a named horizontal line: a floor or a ceiling."""
-    axes.axhline(value, color="black" if dashed else "#858585", linewidth=1.2, linestyle="--" if dashed else "-", zorder=1)
+    axes.axhline(
+        value, color="black" if dashed else "#858585", linewidth=1.2, linestyle="--" if dashed else "-", zorder=1
+    )
     axes.annotate(text, (1, value), (-4, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
                   ha="right", fontsize=12)  # fmt: skip
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kdlib.report.draw import dashes, scaled, t95
-from kdlib.report.theme import axis_of, canvas, handle, legend, marks_of, name_of
+from kdlib.report.theme import axis_of, canvas, legend, marks_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def curves(
         else:
             _late(axes, known, x, value, by)
     panels[-1].set_xlabel(label or x)
-    legend(figure, [handle(marks[str(k)], f"{name_of(k)} (n = {n})") for k, n in counts.items()])
+    legend(figure, marks, counts.to_dict())
     return figure
 
 

@@ -1,0 +1,149 @@
+"""A page answers first; what is folded away or in tabs is all there, and a figure carries the rows it draws."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from kdlib.base.errors import InputError
+from kdlib.report import page
+from kdlib.report.claims import CLAIMS
+from kdlib.report.claims.answers import Answer
+from kdlib.report.claims.sentences import sentence
+from kdlib.report.draw import dots
+from kdlib.report.inference import Effect, mean_interval, paired
+from kdlib.report.sections import Part
+from kdlib.report.words import with_interval
+
+UP = [0.02, 0.021, 0.019, 0.022, 0.02, 0.018]
+
+
+def answer(claim: str, values: list[float] | None, **more: Any) -> Answer:
+    """Return an answer whose every member has these differences."""
+    (one,) = [each for each in CLAIMS if each.id == claim]
+    effect = None if values is None else paired(values, [0.0] * len(values))
+    return Answer(one, dict.fromkeys(one.treated, effect), **more)
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what a test displays, as HTML or Markdown."""
+    out: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda one: out.append(str(one.data)))
+    return out
+
+
+def test_an_answer_turns_with_its_sign() -> None:
+    up, down = sentence(answer("C4", UP)), sentence(answer("C4", [-value for value in UP]))
+    assert up.startswith("**Bayesian teachers' students are better (C4): holds here.**")
+    assert "+2.00" in up and "up to +4.27 points" in up and "n = 6; 0.5 points would matter" in up
+    assert "−2.00" in down and "(C4): does not hold here." in down
+
+
+def test_members_that_differ_are_told_apart() -> None:
+    (c4,) = [claim for claim in CLAIMS if claim.id == "C4"]
+    zero = [0.0] * 6
+    said = sentence(Answer(c4, {"variational": paired(UP, zero), "laplace": paired(zero, UP)}))
+    assert "points (supported); Laplace −2.00" in said and "points (not supported)" in said
+    assert "(supported)" not in sentence(answer("C4", UP))
+
+
+def test_an_interval_across_zero_and_few_pairs_are_said() -> None:
+    across = sentence(answer("C4", [0.05, -0.04, 0.03, -0.05, 0.02, 0.01]))
+    assert "is left open" in across and "an interval that holds zero" in across
+    few = sentence(answer("C4", UP[:3]))
+    assert "is left open" in few and "fewer than 5 pairs of seeds" in few
+
+
+def test_a_failed_guard_and_a_missing_study_are_said() -> None:
+    lost: dict[str, Effect] = {"mcmi": paired([-0.05] * 5 + [-0.051], [0.0] * 6)}
+    said = sentence(answer("C8", UP, guards=lost))
+    assert "does not hold here" in said and "may have fallen too far" in said
+    assert "was not measured here" in sentence(answer("C4", None))
+    waiting = sentence(answer("C4", None, waiting="2 of 5 seeds are there; no verdict before the last."))
+    assert "waits for the last planned seed" in waiting and "2 of 5 seeds are there" in waiting
+
+
+def test_a_large_family_is_said_by_its_ends() -> None:
+    (c9,) = [claim for claim in CLAIMS if claim.id == "C9"]
+    effects = {name: paired([value + k / 100 for value in UP], [0.0] * 6) for k, name in enumerate(c9.treated)}
+    said = sentence(Answer(c9, effects))
+    assert "+2.00" in said and "(KD)" in said and "+13.00" in said and "(HSAKD)" in said and "(AT)" not in said
+
+
+def test_a_page_opens_with_its_question_and_says_where_nothing_ran(shown: list[str]) -> None:
+    page.opening("What <now>?", "bcp", [])
+    assert "What &lt;now&gt;?" in shown[0] and "No study has filled this page" in shown[0]
+    chosen = Part("chosen", "Chosen runs", "", pd.DataFrame({"label": ["a"]}))
+    page.opening("What?", "bcp", [chosen], said=["**One.** Two."])
+    assert "<strong>One.</strong> Two." in shown[1] and "No study" not in shown[1], "chosen runs decide no claim"
+    assert all("reading.html" in one for one in shown)
+
+
+def test_a_figure_carries_its_rows_and_its_words(shown: list[str]) -> None:
+    rows = pd.DataFrame({"teacher_label": ["mcmi", "mcmi"], "seed": [0, 1], "test_accuracy": [0.5, 0.7]})
+    page.figure(dots(rows, "test_accuracy"), "Gains of A", "See <this>.", 'a "row"', rows)
+    (said,) = shown
+    assert 'id="gains-of-a"' in said and "See &lt;this&gt;." in said and 'alt="a &quot;row&quot;"' in said
+    (link,) = re.findall(r'download="gains-of-a.csv" href="data:text/csv;base64,([^"]+)"', said)
+    pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(base64.b64decode(link))), rows)
+    with pytest.raises(InputError, match="lacks a caption or a description"):
+        page.figure(dots(rows, "test_accuracy"), "x", "said", " ")
+
+
+def test_a_figure_is_the_same_bytes_each_time() -> None:
+    rows = pd.DataFrame({"teacher_label": ["mcmi", "laplace"] * 3, "seed": [0, 0, 1, 1, 2, 2], "test_nll": range(6)})
+    drawn = dots(rows, "test_nll")
+    assert page.png(drawn) == page.png(drawn) == page.png(dots(rows, "test_nll"))
+    assert page.svg(drawn) == page.svg(drawn) and len(page.png(drawn)) < len(page.png(drawn, photographs=True))
+
+
+def out(**data: str) -> SimpleNamespace:
+    return SimpleNamespace(data={name.replace("_", "/"): text for name, text in data.items()})
+
+
+def test_markdown_html_and_text_become_html() -> None:
+    said = page._as_html("text/markdown", "**C4**: see [claims](../claims.md#rules) and [b](https://a.org/x.md)")
+    assert "<strong>C4</strong>" in said and 'href="../claims.html#rules"' in said and "https://a.org/x.md" in said
+    assert page._as_html("text/html", "<b>1</b>") == "<b>1</b>"
+    assert page._as_html("text/plain", "a < b") == "<pre>a &lt; b</pre>"
+
+
+def test_tabs_name_each_study_once_and_open_the_first() -> None:
+    said = page._tab_set([("A & b", "<p>1</p>"), ("C", "<p>2</p>")])
+    assert said.count("checked=") == 1 and "A &amp; b" in said and said.index("<p>1</p>") < said.index("<p>2</p>")
+    assert page._fold("t", "") == "" and "<summary>t</summary>" in page._fold("t", "x")
+
+
+def test_tables_escape_and_scroll(shown: list[str]) -> None:
+    page.table(pd.DataFrame({"a_b": ["<x>"], "n": [1.23456]}), "Title & more")
+    assert "&lt;x&gt;" in shown[0] and "a b" in shown[0] and "1.2346" in shown[0] and "Title &amp; more" in shown[0]
+    assert 'class="wide-table" tabindex="0"' in shown[0]
+
+
+def test_means_are_written_with_half_their_interval() -> None:
+    values = pd.Series([70.0, 72.0, 71.0])
+    assert with_interval(values) == f"71.0 ± {mean_interval(values).high - 71:.1f}"
+    assert with_interval(pd.Series([0.5, 0.7])) == f"0.600 ± {mean_interval([0.5, 0.7]).high - 0.6:.3f}"
+    assert [with_interval(pd.Series(one, dtype=float)) for one in ([], [0.1234], [71.23])] == ["–", "0.123", "71.2"]
+    rows = pd.DataFrame({"teacher_label": ["mcmi"] * 3 + ["one_hot"] * 3, "seed": [0, 1, 2] * 2,
+                         "test_accuracy": [0.70, 0.72, 0.71] * 2, "test_kl_to_teacher": [1.0] * 3 + [None] * 3,
+                         "test_ece": [None] * 6})  # fmt: skip
+    means = page.means(rows, ["test_accuracy", "test_kl_to_teacher", "test_ece", "absent"])
+    assert list(means[""]) == ["MCMI", "one-hot"] and list(means["n"]) == [3, 3] and means.shape[1] == 4
+    assert means.iloc[0, 2] == with_interval(values) and means.iloc[1, 3] == "–", "labels have no teacher to be far from"
+
+
+def test_the_best_is_named_with_the_deterministic_one() -> None:
+    rows = pd.DataFrame({"teacher_label": ["mcmi"] * 2 + ["deterministic"] * 2 + ["mse"] * 2, "seed": [0, 1] * 3,
+                         "test_nll": [0.5, 0.7, 0.8, 0.9, 1.0, 1.1]})  # fmt: skip
+    assert page.best(rows, "test_nll").startswith("**MCMI is best.** Test NLL (nats): MCMI 0.600 ± ")
+    said = page.best(rows, "test_nll", lowest=False)
+    assert said.startswith("**MSE is best.**") and "deterministic 0.850" in said and said.endswith("(n = 2).")
+    assert page.stated(rows.iloc[:0], "test_nll") == ""
