@@ -126,7 +126,7 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     link = (
         ""
         if rows is None
-        else f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
+        else f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False, float_format="%.6g").encode(), "text/csv")}">Rows (CSV)</a>'
     )
     show(
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
-from kdlib.report.inference import mean_interval
 from kdlib.students.config import EXACT_BCP, ONE_HOT
 from kdlib.students.frameworks import FRAMEWORKS
 from kdlib.teachers.kind import DASH, DOT, Mark
@@ -65,8 +64,14 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "label_variance": ("variance of the gradient that the targets' noise adds", 1),
     "distance": ("squared distance to the optimum", 1),
     "distance_bound": ("its upper bound", 1),
-    "lineage_times": ("time of training with parents (times the deterministic teacher's)", 1),
-    "prediction_times": ("time of predicting an image (times the deterministic teacher's)", 1),
+    "lineage_times": ("training with parents (times the deterministic teacher's)", 1),
+    "prediction_times": ("prediction of an image (times the deterministic teacher's)", 1),
+    "training_seconds": ("training (s)", 1),
+    "lineage_seconds": ("training with parents (s)", 1),
+    "prediction_seconds_per_image": ("prediction of an image (µs)", 1e6),
+    "samples_used": ("samples", 1),
+    "numbers_kept": ("numbers kept (thousands)", 1e-3),
+    "peak_memory_bytes": ("peak memory (MiB)", 2**-20),
     "agreement": ("agreement with the teacher (%)", 100),
     "kl_to_teacher": ("KL(teacher ‖ student) (nats)", 1),
     "taught_labels": ("training labels that the teacher repeats (%)", 100),
@@ -236,6 +241,6 @@ def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[str, int])
     longest = max(map(len, texts))
     handles = [Line2D([], [], color=mark.color, marker=mark.marker, linestyle=mark.line, label=text)
                for text, mark in zip(texts, marks.values(), strict=True)]  # fmt: skip
-    columns = min(len(handles), 3 if longest <= 20 else 2 if longest <= 36 else 1)
+    columns = min(len(handles), 3 if longest <= 17 else 2 if longest <= 29 else 1)
     title = f"n = {next(iter(counts.values()))} each" if same else None
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, columnspacing=1.2)

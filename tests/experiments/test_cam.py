@@ -22,7 +22,8 @@ from kdlib.data.digits.mixture import bcp, class_means, class_pixels, draw, mixt
 from kdlib.experiments.eigencam import cam
 from kdlib.experiments.eigencam import run as eigencam
 from kdlib.models.network import Network
-from kdlib.report import cam_pages
+from kdlib.report import cam as cam_page
+from kdlib.report.claims import c10
 from kdlib.runs.execute import check, execute
 from kdlib.runs.recipes import resolve
 from kdlib.store import runs
@@ -309,22 +310,34 @@ def test_records_keep_the_maps_that_pages_show(made: Path, tmp_path: Path, monke
             np.testing.assert_array_equal(kept[array], stored[array][:20])
     assert record_of(runs.Run(frame["run"].iloc[0]), first_seed=False)["arrays"] is None
     assert arrays_of("nobody") == {}
-    shown = cam_pages.grid(frame.assign(group=frame["teacher"]), "k", "digits", list("0123456789"))
-    assert shown is not None and "image/png" in shown.data and "A spread is" in shown.data
+    shown: list[str] = []
+    monkeypatch.setattr("IPython.display.display", lambda one: shown.append(one.data))
+    cam_page.grid(frame, "k", list("0123456789"))
+    assert all(text in "".join(shown) for text in ("image/png", "A spread is"))
 
 
 def test_the_claim_is_paired_over_seeds() -> None:
     rows = pd.DataFrame(
         [
-            {"teacher": kind, "group": kind, "seed": seed, "cam_entropy": 3 + seed + gain * (1 + 0.01 * seed)}
+            {
+                "run": f"{kind}-{seed}",
+                "run_type": "eigencam",
+                "teacher": kind,
+                "teacher_label": kind,
+                "seed": seed,
+                "architecture": "cnn4",
+                "stage": 1,
+                "images": 20,
+                "cam_entropy": 3 + seed + gain * (1 + 0.01 * seed),
+            }
             for kind, gain in (("deterministic", 0.0), ("mcmi", 0.2))
             for seed in range(6)
         ]
     )
-    found = cam_pages.effect(rows)
+    found = c10.effects(rows)["mcmi"]
     assert found is not None and found.n == 6 and found.mean == pytest.approx(0.205)
     assert found.high - found.low < 0.01
-    assert cam_pages.effect(rows[rows["teacher"] == "mcmi"]) is None
+    assert c10.effects(rows[rows["teacher"] == "mcmi"])["mcmi"] is None
 
 
 def test_what_is_refused_before_any_work(store: Path) -> None:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 QUALITY = ("accuracy_lost", "nll_above", "l2_to_bcp", "ece")
 VARIANCE = ("gradient_variance", "label_variance")
 DISTANCE = ("distance", "distance_bound")
-OUTCOMES = ("gradient_variance", "test_accuracy", "test_accuracy_lost", "test_nll", "test_l2_to_bcp", "test_ece", "distance")
+OUTCOMES = (
+    "gradient_variance",
+    "test_accuracy",
+    "test_accuracy_lost",
+    "test_nll",
+    "test_l2_to_bcp",
+    "test_ece",
+    "distance",
+)
 """What a table of outcomes shows."""
 
 
@@ -33,6 +41,12 @@ def path(walked: pd.DataFrame, values: tuple[str, ...]) -> Figure:
     rows = walked[walked["step"] > 0].sort_values("noise_share", kind="stable")
     known = [name for name in values if name in rows and rows[name].notna().any()]
     return curves(rows, "step", known, "supervision", "steps", {*VARIANCE, *DISTANCE})
+
+
+def thinned(walked: pd.DataFrame, most: int = 15) -> pd.DataFrame:
+    """Return paths at every k-th of their steps from the last back, without the start: some `most` places."""
+    steps = sorted(set(walked.loc[walked["step"] > 0, "step"]))
+    return walked[walked["step"].isin(steps[:: -max(1, len(steps) // most)])]
 
 
 def bounded(walked: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
@@ -63,7 +77,7 @@ def scaling(table: pd.DataFrame) -> Figure:
     Args:
         table: `outcomes` of one experiment.
     """
-    rates = [f"learning rate {rate:g}" for rate in table["learning_rate"]]
+    rates = [f"rate {rate:g}" for rate in table["learning_rate"]]
     rows = table.assign(rate=rates).sort_values(["learning_rate", "noise_share"], kind="stable")
     label = "noise share (0: exact BCPs, 1: one-hot labels)"
     figure = lines(rows, "noise_share", ["gradient_variance", "test_accuracy_lost"], "rate", label, base=0)
