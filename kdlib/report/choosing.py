@@ -59,7 +59,7 @@ def runner_up(rows: pd.DataFrame, measure: str, over: Sequence[str] = ()) -> pd.
         over: as in `candidates`.
     """
     table = candidates(rows, measure, over)
-    settings = [name for name in table if name not in ("mean", "sd", "n", "best")]
+    settings = [str(name) for name in table if name not in ("mean", "sd", "n", "best")]
     own, found = texts(rows, settings), [pd.DataFrame(columns=["choice", "seed", measure])]
     for name, tried in table.groupby(APART, sort=False) if APART in table else [("", table)]:
         best, *others = (rows[own == text].groupby("seed")[measure].mean() for text in texts(tried, settings)[:2])

@@ -226,7 +226,7 @@ def wrapped(label: object) -> str:
     return words if len(words) <= 14 else "\n".join([head, *textwrap.wrap(rest, 26)])
 
 
-def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[str, int]) -> None:
+def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[Any, int]) -> None:
     """Put a legend below the panels, in columns that fit a phone; n stands once where it is the same for all.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -76,8 +77,8 @@ def _geometric(values: pd.Series[float]) -> float:
 
 def _ends(values: pd.Series[float]) -> tuple[float, float]:
     """Return the ends of the interval of the logarithms."""
-    low, high = np.exp(t95(np.log(values)))
-    return float(low), float(high)
+    low, high = t95(values.map(math.log))
+    return math.exp(low), math.exp(high)
 
 
 def _late(axes: Axes, rows: pd.DataFrame, x: str, value: str, by: str) -> None:

@@ -58,7 +58,7 @@ def bounded(walked: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """
     needed = ["start", "noise", "smoothness", "momentum", "curvature"]
     rows = walked.drop(columns="curvature").merge(table[["run", "supervision", "seed", *needed]])
-    above = bound(rows["step"].to_numpy(), rows["start"], rows["learning_rate"], rows["curvature"], rows["noise"])
+    above = bound(*(rows[name].to_numpy() for name in ("step", "start", "learning_rate", "curvature", "noise")))
     holds = (rows["momentum"] == 0) & (rows["curvature"] > 0) & (2 * rows["smoothness"] * rows["learning_rate"] <= 1)
     return rows.assign(distance_bound=pd.Series(above, rows.index).where(holds))
 
