@@ -27,7 +27,7 @@ def test_kept_labels_are_current(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "RECORDS", paths.DATA / "records")
     for name in ("digits", "digits-choosing"):
         study = studies.load(name)
-        assert labels._kept(study) == labels.expanded(study)
+        assert labels._kept.__wrapped__(study) == labels.expanded(study)
 
 
 def test_verdicts_are_printed_as_they_were(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def gains(
         baseline: the teacher label that is subtracted.
         by: the column of groups, of which the baseline's first counts.
     """
-    plain = rows[rows["teacher_label"] == baseline]
-    plain = plain[plain[by] == plain[by].iloc[0]].set_index("seed")[value] if len(plain) else plain[value]
+    own = rows[rows["teacher_label"] == baseline]
+    plain = own[own[by].isin(own[by].head(1))].set_index("seed")[value]
     others = rows[rows["teacher_label"] != baseline]
     return others.assign(**{value: others[value] - others["seed"].map(plain)}).dropna(subset=value)

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from kdlib.report import goes_with
 from kdlib.report.choice import chosen
 from kdlib.report.claims import CLAIMS
@@ -31,9 +29,9 @@ COUNTED = {
     Verdict.NOT_RUN: ("was not measured", "were not measured"),
 }
 CAPTION = (
-    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers lie from "
-    "the Bayes class probabilities of test images, and how much more accurate its students are than students of labels, "
-    "at the temperature that validation images choose. Bars are 95 % t intervals."
+    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers lie "
+    "from the Bayes class probabilities of test images, and how much more accurate its students are than students of "
+    "labels, at the temperature that validation images choose. Bars are 95 % t intervals."
 )
 ALT = (
     "One mark a teacher: gain of its students in points against its distance to the Bayes class probabilities in nats, "
@@ -64,6 +62,7 @@ def picture(column: Column) -> Figure | None:
     level(axes, 0, "one-hot labels")
     if (top := ceiling(column)) is not None:
         level(axes, 100 * top.mean, "exact BCPs", dashed=True)
+        axes.margins(y=0.12)
     return figure
 
 
@@ -82,8 +81,15 @@ def sentences(column: Column) -> list[str]:
                 f"teacher (n = {nearer.n})."
             )
         same = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
-        found = goes_with.within_seeds(rows)
-        rank = f" Over teachers trained apart, nearer goes with better by {goes_with.rho(found)} of −1." if found else ""
+        trained, seen = (goes_with.within_seeds(one) for one in (rows, goes_with.at_temperature(column.frame, None)))
+        rank = (
+            f" Over teachers trained apart, distance and gain go together by {goes_with.rho(trained)}"
+            if trained
+            else ""
+        )
+        if trained and seen:
+            rank += f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}"
+        rank += " (Spearman; −1: nearer is always better)." if trained else ""
         gain = signed(100 * means["gain"][best], 1)
         said.append(f"**The students that gain most over labels are {same}**, {gain} points.{rank}")
     counted = Counter(answer.verdict for answer in column.answers)

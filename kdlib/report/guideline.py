@@ -27,16 +27,16 @@ def _teacher(column: Column) -> list[str]:
     if rows.empty or BASELINE not in set(rows["teacher_label"]):
         return []
     best = str(rows.groupby("teacher_label")["gain"].mean().idxmax())
-    found = goes_with.gain_over(rows, best, BASELINE)
-    if best != BASELINE and found is not None:
+    enough = f"**A well-trained {name_of(BASELINE)} teacher is enough:**"
+    if best == BASELINE:
+        said.append(f"{enough} no other teacher's students gain more.")
+    elif found := goes_with.gain_over(rows, best, BASELINE):
         change = f"{interval(found, 'accuracy')} over the {name_of(BASELINE)} teacher's (n = {found.n})"
         if found.low > 0 and found.mean >= WORTH:
             said.append(f"**Take the {name_of(best)} teacher:** its students gain {change}.")
         else:
-            said.append(
-                f"**A well-trained {name_of(BASELINE)} teacher is enough:** the students of the best other one, "
-                f"{name_of(best)}, gain {change}, and half a point would pay."
-            )
+            said.append(f"{enough} the students of the best other one, {name_of(best)}, gain {change}, and half a "
+                        "point would pay.")  # fmt: skip
     worst = goes_with.gain_over(rows, BASELINE, "overtrained")
     if worst is not None:
         do = "Stop the teacher in time" if worst.low > 0 else "Training the teacher too long costs little here"

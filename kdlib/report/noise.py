@@ -28,6 +28,10 @@ def sweep(frame: pd.DataFrame) -> pd.DataFrame:
     rows = rows.assign(size=list(sizes), noise=list(noises))
     alike = rows.set_index(ALIKE).index
     rows = rows[alike.isin(alike[rows["label"].astype(str).str.startswith("noise")])]
-    who = [f"{row.teacher} {WHO[row.teacher]}" for row in rows.itertuples()]
-    rows = rows.assign(who=who).drop_duplicates(["who", "noise", "seed"]).sort_values(["noise", "seed"])
+    who = rows["teacher"].astype(str)
+    rows = (
+        rows.assign(who=who + " " + who.map(WHO))
+        .drop_duplicates(["who", "noise", "seed"])
+        .sort_values(["noise", "seed"])
+    )
     return rows if rows["noise"].nunique() > 1 else rows.iloc[:0]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SOURCE = re.compile(r'href="([^":]+)\.(?:md|ipynb)')
 HOW = '<p class="how"><a href="../reading.html">How to read a page</a></p>'
 TILES = {"supported": ("#0b5d4a", "white"), "not supported": ("#f3b8a5", "black"), "inconclusive": ("#e9e9e9", "black")}
+COVER = "Intervals cover initial weights, batch order and views, not the one training set."
 _NUMBERS = itertools.count(1)
 
 
@@ -123,11 +124,10 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     # the caption must take the card's colour, not the theme's colour for captions.
     img = f"display: block; width: 100%; max-width: {width}px; height: auto; padding: 0; background: white"
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
-    link = (
-        ""
-        if rows is None
-        else f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False, float_format="%.6g").encode(), "text/csv")}">Rows (CSV)</a>'
-    )
+    link = ""
+    if rows is not None:
+        kept = _inside(rows.to_csv(index=False, float_format="%.6g").encode(), "text/csv")
+        link = f' <a download="{key}.csv" href="{kept}">Rows (CSV)</a>'
     show(
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '
         f'alt="{html.escape(alt)}" style="{img}"><figcaption style="{words}">{html.escape(caption)}{link}</figcaption>'
@@ -184,17 +184,19 @@ def verdict_matrix(frame: pd.DataFrame) -> None:
     """Show which study says what of each claim, the cells coloured by verdict and different in grey."""
     colours = {one: f"background-color: {tile}; color: {ink}" for one, (tile, ink) in TILES.items()}
     styled = frame.style.hide(axis="index").map(lambda cell: colours.get(cell, "")).set_table_attributes("class=table")
-    show(f'<div class="wide-table" tabindex="0">{styled.format(escape="html").format_index(escape="html", axis=1).to_html()}</div>')
+    cells = styled.format(escape="html").format_index(escape="html", axis=1).to_html()
+    show(f'<div class="wide-table" tabindex="0">{cells}</div>')
 
 
 def means(rows: pd.DataFrame, measures: Sequence[str], by: str = "teacher_label") -> pd.DataFrame:
-    """Return means with half their 95 % t intervals over seeds as text: a row a group, a column a measure that is there."""
-    known = [name for name in measures if name in rows and rows[name].notna().any()]
+    """Return means with half their 95 % t intervals over seeds, as text: a row a group, a column a measure."""
     groups = rows.groupby(by, sort=False)
-    cells = {
-        axis_of(name)[0]: groups[name].apply(lambda one, k=axis_of(name)[1]: with_interval(one * k)) for name in known
-    }
-    out = pd.DataFrame({"n": groups["seed"].nunique(), **cells}).reset_index()
+    cells = {"n": groups["seed"].nunique()}
+    for name in measures:
+        if name in rows and rows[name].notna().any():
+            head, factor = axis_of(name)
+            cells[head] = groups[name].apply(lambda one: with_interval(one * factor))  # noqa: B023
+    out = pd.DataFrame(cells).reset_index()
     return out.assign(**{by: out[by].map(name_of)}).rename(columns={by: ""})
 
 
@@ -215,10 +217,7 @@ def tabs(parts: Iterable[Part], body: Callable[[Part], Any]) -> None:
         if outputs:
             key = [text for text in outputs if "<figure" in text][:1]
             rest = [text for text in outputs if text not in key]
-            about = (
-                f"<p>{_code(part.about)} Intervals cover initial weights, batch order and views, not the one training "
-            )
-            about += f"set.</p><p><em>{html.escape(part.origin())}</em></p>"
+            about = f"<p>{_code(part.about)} {COVER}</p><p><em>{html.escape(part.origin())}</em></p>"
             shown.append((part.title, "".join(key) + _fold("Numbers, and where they come from", "".join(rest) + about)))
     if shown:
         show(_tab_set(shown) if len(shown) > 1 else shown[0][1])

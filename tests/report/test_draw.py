@@ -94,7 +94,9 @@ def test_dots_write_n_and_draw_t_intervals() -> None:
     (axes,) = figure.axes
     effect = mean_interval(100 * frame[frame.teacher_label == "one_hot"]["test_accuracy"].to_numpy())
     bars = [np.asarray(line.get_xdata(), float) for line in axes.lines if len(line.get_xdata()) > 1]
-    assert any(np.nanmin(bar) == pytest.approx(effect.low) and np.nanmax(bar) == pytest.approx(effect.high) for bar in bars)
+    assert any(
+        np.nanmin(bar) == pytest.approx(effect.low) and np.nanmax(bar) == pytest.approx(effect.high) for bar in bars
+    )
     assert [tick.get_text() for tick in axes.get_yticklabels()][0] == "one-hot"
     assert "n = 1" in words(dots(runs(seeds=1), "test_accuracy"))
     strip = dots(frame, "gain", strip=0.005).axes[0].patches[0]
@@ -115,7 +117,9 @@ def test_lines_are_means_over_seeds() -> None:
     first = figure.axes[0].lines[0]
     means = 100 * frame[frame.teacher_label == "one_hot"].groupby("samples")["test_accuracy"].mean()
     np.testing.assert_allclose(np.asarray(first.get_ydata(), float), means)
-    assert {"test accuracy (%)", "gain over labels (points)", "samples a step", "n = 3 each", "Laplace"} <= set(words(figure))
+    assert {"test accuracy (%)", "gain over labels (points)", "samples a step", "n = 3 each", "Laplace"} <= set(
+        words(figure)
+    )
     fewer = frame[(frame.teacher_label != "laplace") | (frame.seed > 0)]
     assert "Laplace (n = 2)" in words(lines(fewer, "samples", ["gain"], base=0))
 

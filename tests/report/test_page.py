@@ -137,7 +137,9 @@ def test_means_are_written_with_half_their_interval() -> None:
                          "test_ece": [None] * 6})  # fmt: skip
     means = page.means(rows, ["test_accuracy", "test_kl_to_teacher", "test_ece", "absent"])
     assert list(means[""]) == ["MCMI", "one-hot"] and list(means["n"]) == [3, 3] and means.shape[1] == 4
-    assert means.iloc[0, 2] == with_interval(values) and means.iloc[1, 3] == "–", "labels have no teacher to be far from"
+    assert means.iloc[0, 2] == with_interval(values) and means.iloc[1, 3] == "–", (
+        "labels have no teacher to be far from"
+    )
 
 
 def test_the_best_is_named_with_the_deterministic_one() -> None:

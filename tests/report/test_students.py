@@ -146,7 +146,9 @@ def test_noise_comes_from_the_histories() -> None:
     past = {
         name: [{"step": k, "val_accuracy": value} for k, value in enumerate(curve)] for name, curve in curves.items()
     }
-    records.write(records.file_of("some", 0), [{**texts, "run": name, "history": steps} for name, steps in past.items()])
+    records.write(
+        records.file_of("some", 0), [{**texts, "run": name, "history": steps} for name, steps in past.items()]
+    )
     for window in c05.WINDOWS:
         found = c05.converging(rows, window)
         assert found is not None

@@ -243,7 +243,9 @@ def test_the_table_of_a_study() -> None:
     lines = [" | ".join(map(str, row)) for row in shown.itertuples(index=False)]
     assert any(line.startswith("C3 | variational | −0.01 nats | −") for line in lines)
     assert "C4 | Laplace | +0.5 points | – |  | – | not run | " in lines
-    assert any("+0.40 [+0.10, +0.55] points | 40 | 0.010 | inconclusive | too near the smallest" in one for one in lines)
+    assert any(
+        "+0.40 [+0.10, +0.55] points | 40 | 0.010 | inconclusive | too near the smallest" in one for one in lines
+    )
     assert any("guard: not below −1 points" in line for line in lines)
     assert any("(Nobody knows <them>.)" in line for line in lines)
     assert list(dict.fromkeys(shown["claim"])) == list(BY_ID)

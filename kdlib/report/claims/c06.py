@@ -12,8 +12,8 @@ import pandas as pd
 
 from kdlib.report.choice import FREE, TRAINING, chosen, effect, texts
 from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
-from kdlib.report.inference import Effect
 from kdlib.report.claims.students import ENDS
+from kdlib.report.inference import Effect
 
 MEMBER = "most samples"
 TEACHER = "variational"

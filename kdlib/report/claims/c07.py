@@ -6,8 +6,8 @@ import pandas as pd
 
 from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
 from kdlib.report.claims.fewshot import DECIDES, compared, of_mcmi
-from kdlib.report.inference import Effect, paired
 from kdlib.report.claims.students import students_of
+from kdlib.report.inference import Effect, paired
 
 
 def larger(rows: pd.DataFrame) -> Effect | None:

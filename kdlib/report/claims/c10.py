@@ -11,7 +11,7 @@ from kdlib.report.claims.teachers import compared
 
 def last_stage(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the runs of Eigen-CAM at the last stage: one a teacher and seed, that of the most images."""
-    rows = frame[frame["run_type"] == "eigencam"]
+    rows: pd.DataFrame = frame[frame["run_type"] == "eigencam"]
     if rows.empty:
         return rows
     rows = rows[rows["stage"] == rows["stage"].max()].sort_values("images", kind="stable")

@@ -6,8 +6,8 @@ import pandas as pd
 
 from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
 from kdlib.report.claims.fewshot import AT, compared, of_mcmi
-from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.claims.students import students_of
+from kdlib.report.inference import Effect, mean_interval
 
 
 def at(rows: pd.DataFrame, fraction: float = AT) -> Effect | None:

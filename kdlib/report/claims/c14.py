@@ -1,4 +1,4 @@
-"""C14: an MCMI teacher lies nearer to the Bayes class probabilities, also where a temperature mends both. (No torch.)"""
+"""C14: an MCMI teacher lies nearer to the Bayes class probabilities, also where a temperature mends both."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def compared(frame: pd.DataFrame, run_type: str = "teacher") -> pd.DataFrame:
         frame: a study's rows on one dataset.
         run_type: `teacher`, or that of runs which measure teachers.
     """
-    rows = entering(frame[frame["run_type"] == run_type]) if len(frame) else frame
+    rows: pd.DataFrame = entering(frame[frame["run_type"] == run_type]) if len(frame) else frame
     plain = rows[rows["teacher_label"] == BASELINE] if len(rows) else rows
     if plain.empty:
         return rows.iloc[:0]

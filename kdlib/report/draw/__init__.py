@@ -70,7 +70,7 @@ def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", s
     if strip is not None:
         _ground(axes.axvspan, axes.axvline, strip * axis_of(x)[1])
     same: dict[str, Any] = {"data": shown, "x": x, "y": y, "hue": y, "order": order, "hue_order": order, "ax": axes,
-                            "palette": {label: mark.color for label, mark in marks.items()}, "legend": False}  # fmt: skip
+                            "palette": {label: one.color for label, one in marks.items()}, "legend": False}  # fmt: skip
     seaborn.stripplot(**same, jitter=False, alpha=0.35, size=5.5)
     seaborn.pointplot(**same, errorbar=t95, linestyles="none", markers=[mark.marker for mark in marks.values()],
                       markersize=8, capsize=0.25, err_kws={"linewidth": 2.2})  # fmt: skip
@@ -117,7 +117,7 @@ def lines(
     panels[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     panels[-1].minorticks_off()
     panels[-1].set_xlabel(label or x)
-    legend(figure, marks, counts.to_dict())
+    legend(figure, marks, {str(name): n for name, n in counts.items()})
     return figure
 
 
@@ -141,15 +141,15 @@ def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_la
         for group, part in shown.dropna(subset=[x, y]).groupby(by, sort=False):
             mark, middle = marks[str(group)], part[[x, y]].mean()
             across, along = (np.abs(np.subtract(t95(part[name]), middle[name]))[:, None] for name in (x, y))
-            axes.errorbar(*middle, along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
+            axes.errorbar(middle[x], middle[y], along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
             size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
             axes.plot(*middle, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
         axes.set(xlabel=axis_of(x)[0], ylabel=axis_of(y)[0])
-    legend(figure, marks, counts.to_dict())
+    legend(figure, marks, {str(name): n for name, n in counts.items()})
     return figure
 
 
-def heat(means: pd.DataFrame, chosen: Mapping[str, object], axis: str) -> Figure:
+def heat(means: pd.DataFrame, chosen: Mapping[str, str], axis: str) -> Figure:
     """Draw a table of means as a map, the numbers in its cells; a row's chosen column is framed.
 
     Args:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -45,6 +45,7 @@ def forest(rows: pd.DataFrame) -> Figure:
     axes.set_xlim(-EDGE, EDGE)
     axes.axvspan(-1, 1, color="#e8e8e8", zorder=0.4)
     axes.axvline(0, color="#222222", linewidth=1.2, zorder=1)
+    row: Any
     for y, row in enumerate(rows.itertuples()):
         marker, color, filled = LOOKS[row.verdict]
         words = str(row.verdict) + (f"\nn = {row.n}" if row.n else "")

@@ -1,0 +1,102 @@
+"""The front page and the guideline say what the results say, and turn with them."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from test_page import UP, answer
+
+from kdlib.report import front, goes_with, guideline
+
+SEEDS = range(6)
+TEACHERS = ("variational", "ensemble", "deterministic", "mse")
+NOISE = [0.0004, -0.0003, 0.0001, -0.0002, 0.0003, -0.0003]
+
+
+def column(gains: list[float], answers: tuple[Any, ...] = (), top: float = 0.05) -> Any:
+    """Return a study in which teachers, nearest first, have students with these gains over labels, in parts of one."""
+    rows: list[dict[str, Any]] = []
+    for seed in SEEDS:
+        floor = 0.7 + 0.01 * seed
+        same = {"run_type": "student", "framework": "kd", "samples": 1, "student_temperature": 1.0, "kd_weight": 0.9,
+                "temperature": 1.0, "seed": seed, "dataset": "digits"}  # fmt: skip
+        for label, teacher, gain in (("floor", "one_hot", 0.0), ("ceiling", "exact_bcp", top)):
+            rows.append({**same, "label": label, "teacher": teacher, "teacher_label": teacher,
+                         "test_accuracy": floor + gain})  # fmt: skip
+        for place, (teacher, gain) in enumerate(zip(TEACHERS, gains, strict=True)):
+            near = 0.1 * (1 + place) + NOISE[seed]
+            rows.append({"run_type": "teacher", "seed": seed, "label": teacher, "teacher_label": teacher,
+                         "teacher": teacher, "dataset": "digits", "test_kl_to_bcp": near, "train_kl_to_bcp": near,
+                         "test_kl_to_bcp_t1": near, "train_kl_to_bcp_t1": near})  # fmt: skip
+            rows.append({**same, "label": f"distilled {teacher}", "teacher": teacher, "teacher_label": teacher,
+                         "test_accuracy": floor + gain + NOISE[(seed + place) % 6]})  # fmt: skip
+    frame = pd.DataFrame(rows)
+    frame["val_accuracy"] = frame["test_accuracy"]
+    return SimpleNamespace(
+        frame=frame.assign(run=[f"run-{place}" for place in frame.index]),
+        dataset="digits",
+        answers=answers,
+        name="Digits",
+    )
+
+
+def test_nearest_and_best_are_one_teacher_or_two() -> None:
+    near, gain, _ = front.sentences(column([0.04, 0.03, 0.02, 0.01]))
+    assert near.startswith("**The variational teacher estimates") and "−0.200 [−0.200, −0.200] nats" in near
+    assert "are the same teacher's**, +4.0 points" in gain and "ρ = −1.00" in gain
+    near, gain, _ = front.sentences(column([0.01, 0.02, 0.03, 0.04]))
+    assert near.startswith("**The variational teacher estimates")
+    assert "are those of the MSE teacher**, +4.0 points" in gain and "ρ = +1.00" in gain
+
+
+def test_verdicts_are_counted() -> None:
+    said = front.sentences(column([0.04, 0.03, 0.02, 0.01], (answer("C4", UP), answer("C7", None))))[-1]
+    assert said.endswith("1 holds here, 1 was not measured.")
+
+
+def test_a_study_without_distances_has_no_picture() -> None:
+    own = column([0.04, 0.03, 0.02, 0.01])
+    own.frame = own.frame.drop(columns=[name for name in own.frame if "_kl_to_bcp" in name])
+    assert front.picture(own) is None
+    assert len(front.sentences(own)) == 1
+
+
+def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
+    own = column([0.04, 0.03, 0.02, 0.01], top=0.06)
+    found = front.ceiling(own)
+    assert found is not None and found.mean == pytest.approx(0.06)
+    drawn = front.picture(own)
+    assert drawn is not None
+    assert {text.get_text() for text in drawn.axes[0].texts} == {"one-hot labels", "exact BCPs"}
+    assert len(drawn.axes[0].containers) == len(TEACHERS)
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [(0.04, "Take the ensemble teacher:"), (0.0225, "A well-trained deterministic teacher is enough:")],
+)
+def test_advice_on_the_teacher_follows_its_students(gain: float, said: str) -> None:
+    lines = guideline.advice(column([0.01, gain, 0.02, 0.01])).splitlines()
+    assert lines[0].startswith(f"- **{said}**") and f"+{100 * (gain - 0.02):.2f}" in lines[0]
+
+
+def test_no_advice_against_the_deterministic_teacher_where_it_is_best() -> None:
+    lines = guideline.advice(column([0.01, 0.01, 0.02, 0.01])).splitlines()
+    assert lines[0].endswith("is enough:** no other teacher's students gain more.")
+
+
+def test_advice_turns_with_a_verdict_and_goes_where_it_is_open() -> None:
+    own = [0.01, 0.03, 0.02, 0.01]
+    yes, no = (guideline.advice(column(own, (answer("C4", sign),))) for sign in (UP, [-value for value in UP]))
+    assert "(C4: +2.00" in yes and "(C4: −2.00" in no and yes.splitlines()[-1][:20] != no.splitlines()[-1][:20]
+    for unsure in ([0.05, -0.04, 0.03, -0.05, 0.02, 0.01], None):
+        assert "C4" not in guideline.advice(column(own, (answer("C4", unsure),)))
+
+
+def test_gains_are_paired_with_the_floor_of_the_seed() -> None:
+    rows = goes_with.teachers_and_gains(column([0.04, 0.03, 0.02, 0.01]).frame)
+    assert rows.groupby("teacher_label")["gain"].mean()["variational"] == pytest.approx(0.04)
+    assert rows.groupby("teacher_label")["gain"].std().max() < 0.001  # though floors differ by points

@@ -1,0 +1,122 @@
+"""Every result page from the records, as a reader meets it: it answers first, keeps its budgets, and links lead."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from browser import HEIGHT, PHONE, WIDE, browser, chromium, open_every_page, served, settle
+from test_book import build, copied_book, said
+
+from kdlib.base import paths
+
+PAGES = sorted(page.stem for page in (paths.ROOT / "notebooks" / "reports").glob("*.ipynb"))
+EMPTY = {"replication"}
+"""Pages of what was made on this machine, where nothing was."""
+FIGURES, TABLES, PIXELS, WORDS, BYTES = 6, 1, 7_000, 700, 600_000
+
+SEEN = """() => {
+  const article = document.querySelector("article");
+  const shown = name => [...article.querySelectorAll(name)].filter(e => e.checkVisibility());
+  const top = name => shown(name).map(e => e.getBoundingClientRect());
+  const room = article.getBoundingClientRect().right + 1;
+  return {
+    height: document.documentElement.scrollHeight, figures: shown("figure").length, tables: shown("table").length,
+    words: article.innerText.split(/\\s+/).length, answer: top(".answer")[0]?.bottom, key: top("figure")[0]?.top,
+    wide: shown("figure, .wide-table, table").filter(e => !e.closest(".wide-table > *"))
+          .filter(e => e.getBoundingClientRect().right > room).map(e => e.id || e.className),
+    rows: [...article.querySelectorAll("a[download]")].map(a => [a.download, a.href]),
+    how: !!article.querySelector('a[href$="reading.html"]'),
+  };
+}"""
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run every page on the records and an empty store; build the book of them; return its HTML."""
+    tree = copied_book(tmp_path_factory.mktemp("pages") / "book")
+    results = tree / "book" / "results"
+    results.mkdir()
+
+    def run(page: str) -> str:
+        command = [
+            sys.executable,
+            "-m",
+            "papermill",
+            "--no-progress-bar",
+            "--log-level",
+            "ERROR",
+            "--cwd",
+            str(paths.ROOT),
+        ]
+        command += [str(paths.ROOT / f"notebooks/reports/{page}.ipynb"), str(results / f"{page}.ipynb")]
+        own = {**os.environ, "KDLIB_RUNS": str(tree / "runs"), "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=300, check=False)
+        return done.stderr if done.returncode else ""
+
+    with ThreadPoolExecutor(2) as workers:
+        assert list(filter(None, workers.map(run, PAGES))) == []
+    done = build(tree)
+    assert done.returncode == 0, said(done)
+    return tree / "_build" / "html"
+
+
+@pytest.fixture(scope="module")
+def facts(book: Path) -> Iterator[dict[str, dict[str, Any]]]:
+    """Open every result page at the width of a desk and of a phone; return what can be seen."""
+    if chromium() is None:
+        pytest.skip("no Chromium installed: the book is built, but not opened in one")
+    found: dict[str, dict[str, Any]] = {}
+    with served(book) as address, browser() as chrome:
+        for page in PAGES:
+            opened = chrome.new_page(viewport={"width": WIDE, "height": HEIGHT})
+            opened.goto(f"{address}/book/results/{page}.html", wait_until="load")
+            settle(opened)
+            found[page] = opened.evaluate(SEEN)
+            opened.set_viewport_size({"width": PHONE, "height": HEIGHT})
+            found[page]["phone"] = opened.evaluate(SEEN)
+            opened.close()
+    yield found
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_answers_first_and_keeps_its_budgets(page: str, book: Path, facts: dict[str, dict[str, Any]]) -> None:
+    seen = facts[page]
+    assert seen["answer"] is not None and seen["answer"] < HEIGHT and seen["how"]
+    assert seen["figures"] <= FIGURES and seen["tables"] <= TABLES
+    assert seen["height"] <= PIXELS and seen["words"] <= WORDS
+    assert (book / f"book/results/{page}.html").stat().st_size <= BYTES
+    assert seen["wide"] == [] and seen["phone"]["wide"] == []
+    assert page in EMPTY or seen["key"] < HEIGHT
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_rows_lie_behind_every_figure(page: str, facts: dict[str, dict[str, Any]]) -> None:
+    seen = facts[page]
+    assert page in EMPTY or len(seen["rows"]) > 0
+    for name, link in seen["rows"]:
+        assert name.endswith(".csv") and link.startswith("data:text/csv;base64,")
+        rows = pd.read_csv(io.BytesIO(base64.b64decode(link.partition(",")[2])))
+        assert len(rows) and rows.columns.is_unique, name
+
+
+def test_no_page_waits_for_results(book: Path) -> None:
+    for page in PAGES:
+        text = (book / f"book/results/{page}.html").read_text(encoding="utf-8")
+        assert "Not run here yet" not in text
+        assert page in EMPTY or "No study has filled this page" not in text, page
+
+
+def test_every_page_opens_and_every_link_leads(book: Path) -> None:
+    if chromium() is None:
+        pytest.skip("no Chromium installed: the book is built, but not opened in one")
+    assert open_every_page(book) == []
