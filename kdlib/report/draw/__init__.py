@@ -106,8 +106,8 @@ def lines(
     for axes, value in zip(panels, values, strict=True):
         if value in (strip or {}):
             _ground(axes.axhspan, axes.axhline, (strip or {})[value] * axis_of(value)[1])
-        seaborn.lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes, dashes=dashes(marks),
-                         palette={k: m.color for k, m in marks.items()},
+        seaborn.lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes,
+                         palette={k: m.color for k, m in marks.items()}, dashes=dashes(marks),
                          markers={k: m.marker for k, m in marks.items()}, markersize=8)  # fmt: skip
         axes.set_title(axis_of(value)[0])
         axes.set_ylabel("")
