@@ -21,11 +21,10 @@ from kdlib.base.tensors import write_tensors
 from kdlib.experiments.measure import MeasureConfig
 from kdlib.experiments.synthetic.config import MEMORY, SyntheticConfig, memory
 from kdlib.experiments.synthetic.problem import dirichlet
-from kdlib.report import humans
-from kdlib.report.claims import mean_interval, paired_relative
-from kdlib.report.claims.choice import effect
-from kdlib.report.cost_tables import times
-from kdlib.report.plots import training_curves
+from kdlib.report import cost
+from kdlib.report.choice import effect
+from kdlib.report.draw.curves import training
+from kdlib.report.inference import mean_interval, paired_relative
 from kdlib.runs.execute import check, execute
 from kdlib.runs.recipes import resolve
 from kdlib.teachers.laplace import prior
@@ -104,7 +103,7 @@ def test_weights_of_a_run(store: Path, harm: str) -> None:
         assert refusal(config).startswith(f"The weights of {teacher.name} are refused: {says}")
     with pytest.raises(InputError, match="are refused"):
         teachers.load(teacher)
-    assert {path.name for path in store.iterdir()} == {teacher.name, through.name}
+    assert {path.name for path in store.glob("[!.]*")} == {teacher.name, through.name}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 0.0, -2.0])
@@ -158,9 +157,12 @@ def test_ratios_to_zero_are_left_out() -> None:
         found = effect(rows, "a", "b", "noise", by="group", relative=True)
         assert found is not None and found.n == 1 and found.mean == pytest.approx(-0.5)
         assert effect(rows[rows["seed"] != 1], "a", "b", "noise", by="group", relative=True) is None
-        ratio = times(rows, "a", "b", "noise")
-        assert ratio is not None and ratio[0] == pytest.approx(0.5)
-        assert times(rows[rows["seed"] == 0], "a", "b", "noise") is None
+        named = rows.assign(architecture="cnn4", group=rows["group"].replace("b", cost.BASELINE))
+        named = named.assign(teacher_label=named["group"], **dict.fromkeys(cost.TIMES.values(), rows["noise"]))
+        for name in cost.TIMES:
+            assert cost.multiples(named).set_index("seed")[name].dropna().to_dict() == {1: -1.0}
+            assert cost.dearest(named, name) == "a, 0.5 times what deterministic takes (n = 1)"
+            assert cost.dearest(named[named["seed"] == 0], name) == ""
 
 
 def test_ratios_beyond_all_numbers_are_infinite() -> None:
@@ -177,8 +179,8 @@ def test_an_infinite_validation_is_a_gap_in_the_curve() -> None:
     })  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        middle = training_curves(curve).axes[1]
-    (line,) = middle.get_lines()
+        middle = training(curve, "kind").axes[1]
+    line = max(middle.get_lines(), key=lambda one: len(np.asarray(one.get_xdata())))
     assert list(np.asarray(line.get_xdata())) == [1.0, 3.0] and np.isfinite(middle.get_ylim()).all()
 
 
@@ -207,6 +209,3 @@ def test_equal_numbers_have_no_spread_whatever_they_are() -> None:
     assert np.full(3, 0.1).std(ddof=1) > 0
     found = mean_interval(np.full(3, 0.1))
     assert (found.mean, found.low, found.high, found.sd, found.p_equals(0.1)) == (0.1, 0.1, 0.1, 0.0, 1.0)
-    rows = pd.DataFrame({"teacher_label": list("abcd"), humans.OF_TEACHER: [0.1, 0.2, 0.3, 0.4], "gain": 0.1})
-    assert humans.correlation(rows, "gain") is None
-    assert humans.correlation(rows.assign(gain=rows[humans.OF_TEACHER]), "gain") == pytest.approx(1)

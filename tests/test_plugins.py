@@ -30,8 +30,9 @@ LOOK = """
 import json, math
 import torch
 from kdlib import data, teachers
-from kdlib.report import plots
-from kdlib.report.plots.style import marks_of, name_of
+from kdlib.report.choice import gains
+from kdlib.report.draw import dots
+from kdlib.report.theme import marks_of, name_of
 from kdlib.study import table
 from kdlib.study.keeping import keep
 
@@ -47,7 +48,7 @@ print(json.dumps({{
     "flat": teachers.load(str(flat["run"])).probs(images)[0].tolist(),
     "first": float(leaning.probs(images)[0, 0]),
     "mark": marks_of(["flat", "uniform"])["uniform"].color, "name": name_of("brier"),
-    "figure": len(plots.paired_gains(frame[frame["run_type"] == "teacher"], baseline="flat", by="label").axes),
+    "figure": len(dots(gains(frame[frame["run_type"] == "teacher"], baseline="flat"), "test_accuracy").axes),
     "kept": count,
 }}))
 """

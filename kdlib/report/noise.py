@@ -16,7 +16,7 @@ ALIKE = ["run_type", "teacher", "size", "architecture", "epochs", "batch_size", 
 
 
 def sweep(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a study's sweep of the noise: its rows with `noise` (the pixel noise sd, of the range of brightness), `who`.
+    """Return a study's sweep of the noise: its rows with `noise` (sd of a pixel, of the range of brightness), `who`.
 
     A run that the study lists elsewhere too, as its teacher at the usual noise, belongs to the sweep as well.
 

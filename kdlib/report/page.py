@@ -127,9 +127,8 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
     link = ""
     if rows is not None:
-        link = (
-            f' <a download="{key}.csv" href="{_inside(rows.to_csv(index=False).encode(), "text/csv")}">Rows (CSV)</a>'
-        )
+        kept = _inside(rows.to_csv(index=False, float_format="%.6g").encode(), "text/csv")
+        link = f' <a download="{key}.csv" href="{kept}">Rows (CSV)</a>'
     whole = (
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '
         f'alt="{html.escape(alt)}" style="{img}"><figcaption style="{words}">{html.escape(caption)}{link}</figcaption>'

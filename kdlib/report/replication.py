@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from kdlib.report.theme import axis_of, canvas
 from kdlib.runs import studies
 from kdlib.study.labels import labels, study_of
 from kdlib.study.rows import found
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLUMNS = ("test_accuracy", "test_nll")
 ALIKE = ["run_type", "teacher_label", "architecture", "temperature", "framework", "samples"]
@@ -86,3 +91,19 @@ def table(both: pd.DataFrame) -> pd.DataFrame:
     )
     order = both["test_accuracy_difference"].abs().sort_values(ascending=False).index
     return shown.loc[order]
+
+
+def agreement(both: pd.DataFrame, value: str = "test_accuracy") -> Figure:
+    """Draw a measure of runs made here against their records, a mark a run, with the line on which they are equal."""
+    import seaborn
+
+    text, factor = axis_of(value)
+    figure, (axes,) = canvas(4.8)
+    record, here = f"{text}, record", f"{text}, here"
+    counts = both["run_type"].value_counts()
+    sorts = both["run_type"].map({name: f"{name} (n = {n})" for name, n in counts.items()})
+    drawn = pd.DataFrame({record: factor * both[f"{value}_record"], here: factor * both[value], "": sorts})
+    seaborn.scatterplot(drawn, x=record, y=here, hue="", style="", s=90, ax=axes, palette="magma")
+    low = drawn[[record, here]].min().min()
+    axes.axline((low, low), slope=1, color="#858585", linewidth=1.2, zorder=1)
+    return figure

@@ -48,6 +48,8 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "accuracy": ("accuracy (%)", 100),
     "top5": ("top-5 accuracy (%)", 100),
     "nll": ("NLL (nats)", 1),
+    "loss": ("loss (nats)", 1),
+    "nll_above": ("NLL above the Bayes classifier's (nats)", 1),
     "brier": ("Brier score (0 to 2)", 1),
     "ece": ("calibration error (%)", 100),
     "adaptive_ece": ("calibration error, equal-mass bins (%)", 100),
@@ -61,7 +63,17 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "l2_to_bcp": ("L2 distance to the BCP", 1),
     "accuracy_lost": ("accuracy below the Bayes classifier's (points)", 100),
     "gradient_variance": ("variance of the gradient", 1),
+    "label_variance": ("variance of the gradient that the targets' noise adds", 1),
     "distance": ("squared distance to the optimum", 1),
+    "distance_bound": ("its upper bound", 1),
+    "lineage_times": ("training with parents (times the deterministic teacher's)", 1),
+    "prediction_times": ("prediction of an image (times the deterministic teacher's)", 1),
+    "training_seconds": ("training (s)", 1),
+    "lineage_seconds": ("training with parents (s)", 1),
+    "prediction_seconds_per_image": ("prediction of an image (µs)", 1e6),
+    "samples_used": ("samples", 1),
+    "numbers_kept": ("numbers kept (thousands)", 1e-3),
+    "peak_memory_bytes": ("peak memory (MiB)", 2**-20),
     "agreement": ("agreement with the teacher (%)", 100),
     "kl_to_teacher": ("KL(teacher ‖ student) (nats)", 1),
     "taught_labels": ("training labels that the teacher repeats (%)", 100),
@@ -218,7 +230,7 @@ def wrapped(label: object) -> str:
     return words if len(words) <= 14 else "\n".join([head, *textwrap.wrap(rest, 26)])
 
 
-def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[str, int]) -> None:
+def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[Any, int]) -> None:
     """Put a legend below the panels, in columns that fit a phone; n stands once where it is the same for all.
 
     Args:
@@ -233,6 +245,6 @@ def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[str, int])
     longest = max(map(len, texts))
     handles = [Line2D([], [], color=mark.color, marker=mark.marker, linestyle=mark.line, label=text)
                for text, mark in zip(texts, marks.values(), strict=True)]  # fmt: skip
-    columns = min(len(handles), 3 if longest <= 20 else 2 if longest <= 36 else 1)
+    columns = min(len(handles), 3 if longest <= 17 else 2 if longest <= 29 else 1)
     title = f"n = {next(iter(counts.values()))} each" if same else None
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, columnspacing=1.2)

@@ -89,9 +89,10 @@ def show(rows: pd.DataFrame, key: str) -> None:
     page.figure(
         examples(images, titles, (called(rows), bcp[places]), estimates, dataset.classes),
         f"examples {key}",
-        f"Test images with the {called(rows)} (first row) and what one network of each teacher says, in percent; a line "
-        "marks the largest of a row, above each image stands its label. Chosen by rule for the first teacher: two of "
-        "which the truth is surest, two whose two likeliest classes are most alike, two clear ones that it gets wrong.",
+        f"Test images with the {called(rows)} (first row) and what one network of each teacher says, in percent; "
+        "a line marks the largest of a row, above each image stands its label. Chosen by rule for the first "
+        "teacher: two of which the truth is surest, two whose two likeliest classes are most alike, two clear ones "
+        "that it gets wrong.",
         f"{len(places)} images, each beside a table of percentages: a row a distribution, a column a class.",
         photographs=True,
     )

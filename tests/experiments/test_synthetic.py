@@ -32,7 +32,10 @@ from kdlib.experiments.synthetic.measures import (
 from kdlib.experiments.synthetic.problem import Level, dirichlet, draw
 from kdlib.experiments.synthetic.trajectories import Shape, Trajectories, forward
 from kdlib.measures.calibration import calibration_error
-from kdlib.report.synthetic import figures, pages, report
+from kdlib.report import page
+from kdlib.report.claims import c01, c02
+from kdlib.report.claims import synthetic as report
+from kdlib.report.draw import synthetic as figures
 from kdlib.runs import plans, studies
 from kdlib.runs.execute import check, execute
 from kdlib.runs.recipes import resolve
@@ -386,14 +389,15 @@ def test_a_study_its_records_and_its_page(store: Path, tmp_path: Path, monkeypat
     assert len(outcomes) == 2 * 6 * 5 and not outcomes.isna().any().any()
     assert set(report.at_published_rate(outcomes)["learning_rate"]) == {0.002}
     assert report.noisiest(outcomes) == "noisy_bcp_0.5"
-    effects = report.effects(outcomes)
-    assert effects["C1"]["exact_bcp"].mean < 0 < effects["C2"]["noisy_bcp"].mean  # type: ignore[union-attr]
+    (less,), (more,) = c01.effects(frame).values(), c02.effects(frame).values()
+    assert less is not None and more is not None and less.mean < 0 < more.mean
     assert report.slope(report.at_published_rate(outcomes)).n == 5  # type: ignore[union-attr]
-    assert "C1" in report.statement("networks", "Points", outcomes).data
-    assert "exact BCP" in report.floor_statement("regressions", "Points", report.outcomes(regressions)).data
-    assert len([*pages.ways(report.shown(regressions), "k"), *pages.scaled(regressions, "k")]) == 5
-    assert "exact BCP" in pages.measured(report.shown(networks)).data
-    assert len(figures.scaling(outcomes).axes) == len(figures.variance(report.paths(networks.head(1))).axes) == 2
+    assert "exact BCP" in set(page.means(report.outcomes(report.shown(networks)), figures.OUTCOMES, "supervision")[""])
+    walked = figures.thinned(report.paths(networks.head(1)), 2)
+    assert set(walked["step"]) == {20, 40, 60} and len(figures.path(walked, figures.QUALITY).axes) == 4
+    assert len(figures.scaling(outcomes).axes) == len(figures.path(walked, figures.VARIANCE).axes) == 2
+    assert figures.path(walked, figures.VARIANCE).axes[0].get_yscale() == "log"
+    assert len(figures.path(report.paths(regressions), figures.DISTANCE[:1]).axes) == 1
     # records say the same without the store
     monkeypatch.setattr(paths, "RECORDS", tmp_path / "records")
     keep(str(file))
@@ -403,3 +407,13 @@ def test_a_study_its_records_and_its_page(store: Path, tmp_path: Path, monkeypat
     pd.testing.assert_frame_equal(report.outcomes(kept[kept["label"] == "networks"]), outcomes)
     with pytest.raises(InputError, match="neither the store nor a record"):
         report.arrays("synthetic-none")
+
+
+def test_the_bound_is_drawn_where_it_holds() -> None:
+    """Not with momentum, nor at a rate above half of one by the smoothness."""
+    one = {"run": list("abc"), "supervision": "one_hot", "noise_share": 1.0, "seed": 0, "curvature": 0.5}
+    walked = pd.DataFrame({**one, "step": 10, "learning_rate": [0.1, 0.1, 0.3], "distance": 1.0})
+    ends = pd.DataFrame({**one, "start": 1.0, "noise": 2.0, "smoothness": 4.0, "momentum": [0, 0.9, 0]})
+    found = figures.bounded(walked, ends)["distance_bound"]
+    assert found[0] == pytest.approx(0.95**10 + 2 * 0.1 * 2.0 / 0.5) and found[1:].isna().all()
+    assert len(figures.distances(walked[:1], ends[:1]).axes) == 2

@@ -14,7 +14,7 @@ from scipy import stats
 from kdlib.base.errors import InputError
 from kdlib.report import inference
 from kdlib.report.claims import CLAIMS, rules
-from kdlib.report.claims.claim import Claim, Direction, Guard
+from kdlib.report.claims.claim import Claim, Direction
 from kdlib.report.claims.rules import Verdict
 from kdlib.report.inference import Effect
 

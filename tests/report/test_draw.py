@@ -97,7 +97,7 @@ def test_dots_write_n_and_draw_t_intervals() -> None:
     assert any(
         np.nanmin(bar) == pytest.approx(effect.low) and np.nanmax(bar) == pytest.approx(effect.high) for bar in bars
     )
-    assert [tick.get_text() for tick in axes.get_yticklabels()][0] == "one-hot"
+    assert next(tick.get_text() for tick in axes.get_yticklabels()) == "one-hot"
     assert "n = 1" in words(dots(runs(seeds=1), "test_accuracy"))
     strip = dots(frame, "gain", strip=0.005).axes[0].patches[0]
     assert (strip.get_x(), strip.get_width()) == pytest.approx((-0.5, 1.0)), "in points"  # type: ignore[attr-defined]

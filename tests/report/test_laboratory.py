@@ -111,3 +111,38 @@ def test_a_setting_that_is_the_study_s_own_competes_too() -> None:
     table = choosing.candidates(choosing.with_default(pd.DataFrame(rows), "length"), "val_nll")
     assert list(table["epochs"]) == [8, 10] and list(table["best"]) == [True, False]
     assert set(choosing.with_default(pd.DataFrame(rows), "deterministic")["epochs"]) == {8}
+
+
+def test_what_a_choice_leads_by_is_paired_over_seeds() -> None:
+    """Above zero where the best was better on that seed too, whatever a seed adds to both."""
+    rows = [row("teacher", "length", "deterministic", s, 0.8, epochs=e, val_nll=nll + s - 0.3 * (e == 12) * (s == 2))
+            for e, nll, seeds in ((8, 0.4, 3), (12, 0.6, 3), (20, 0.3, 2)) for s in range(seeds)]  # fmt: skip
+    led = choosing.runner_up(pd.DataFrame(rows), "val_nll")
+    assert set(led["choice"]) == {"length"} and list(led["val_nll"]) == pytest.approx([0.2, 0.2, -0.1])
+    assert choosing.runner_up(pd.DataFrame(rows[:3]), "val_nll").empty
+    rows = [row("student", "frameworks", "deterministic", s, 0.7 + 0.01 * w * (f == "crd"), framework=f,
+                framework_weight=w)
+            for f in ("at", "crd") for w in (1.0, 2.0) for s in range(2)]  # fmt: skip
+    led = choosing.runner_up(pd.DataFrame(rows), "val_accuracy", choosing.FREE)
+    assert led.groupby("choice")["val_accuracy"].mean().to_dict() == pytest.approx(
+        {"frameworks at": 0.0, "frameworks crd": 0.01}
+    )
+
+
+def test_a_study_s_choices_and_what_is_said_of_them() -> None:
+    """Teachers by validation NLL, students by accuracy unless their length is chosen; one setting is no choice."""
+    rows = [row(sort, label, "deterministic", 900 + s, 0.7 + 0.01 * e, epochs=e, val_nll=0.5 + 0.1 * e)
+            for sort, label, epochs in (("teacher", "mse", (1, 2)), ("student", "student_length", (1, 2, 3)),
+                                        ("student", "cmi_weight", (1, 2)), ("student", "ceiling", (1,)))
+            for e in epochs for s in range(2)]  # fmt: skip
+    frame = pd.DataFrame(rows)
+    made = list(choosing.choices(frame))
+    assert [(one["label"].iloc[0], measure, over) for one, measure, over in made] == [
+        ("mse", "val_nll", ()),
+        ("student_length", "val_nll", choosing.FREE),
+        ("cmi_weight", "val_accuracy", choosing.FREE),
+    ]  # fmt: skip
+    said = choosing.said("Here", frame, made)
+    assert said.startswith("**Here:** 3 choices between 7 settings, on seeds 900 to 901; in 0 of them")
+    table = choosing.written(choosing.candidates(*made[0]), "val_nll")
+    assert list(table["epochs"]) == [1, 2] and list(table["mean"]) == ["0.6000", "0.7000"] and "best" not in table

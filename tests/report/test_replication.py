@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from kdlib.report import replication
-from kdlib.report.plots.against import agreement
 from kdlib.runs import studies
 from kdlib.study import labels as labelling
 from kdlib.study import records
@@ -25,7 +24,7 @@ def test_runs_made_here_agree_with_their_records_to_the_bit(study: str) -> None:
     assert (both["test_accuracy_difference"] == 0).all() and both["same"].all()
     assert not replication.beyond(both).any()
     assert f"{len(both)} have the same accuracy" in replication.sentences(both)[0]
-    assert agreement(both).axes
+    assert replication.agreement(both).axes
 
 
 def test_what_is_beyond_depends_on_the_processor() -> None:

@@ -16,7 +16,6 @@ from kdlib.base.errors import InputError
 from kdlib.report import page
 from kdlib.report.claims import CLAIMS, answers, c03, c08, c09, c10, c13, c14, synthetic, tables
 from kdlib.report.claims.answers import Answer, Column
-from kdlib.report.claims.claim import Claim
 from kdlib.report.claims.rules import MINIMUM_PAIRS, Verdict
 from kdlib.report.draw import verdicts as drawing
 from kdlib.report.inference import Effect, mean_interval, paired, seeds_needed

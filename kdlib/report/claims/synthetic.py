@@ -21,6 +21,8 @@ from kdlib.study.rows import arrays_of
 VARYING = ("learning_rate", "device", "threads", "retrain")
 """Parameters that may differ between the runs of one experiment."""
 
+Value = float | NDArray[Any]
+
 PUBLISHED_RATE = 5e-4
 """The learning rate of the published experiment: claims are judged at the one nearest to it."""
 
@@ -95,7 +97,7 @@ def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     return table.assign(group=table["supervision"])
 
 
-def bound(step: NDArray[Any], start: float, rate: float, curvature: float, noise: float) -> NDArray[np.float64]:
+def bound(step: NDArray[Any], start: Value, rate: Value, curvature: Value, noise: Value) -> NDArray[np.float64]:
     """Return (1 − γμ)ᵏ|θ₀ − θ*|² + 2γσ²/μ, an upper bound of E|θ_k − θ*|² for γ ≤ 1/2L and no momentum.
 
     The second term is the neighbourhood: zero under exact BCPs, in proportion to the noise share otherwise.

@@ -15,6 +15,7 @@ import pandas as pd
 from kdlib.base.errors import InputError
 from kdlib.report.inference import mean_interval
 from kdlib.report.theme import axis_of, canvas, legend, marks_of, wrapped
+from kdlib.teachers.kind import Mark
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,6 +43,11 @@ def scaled(rows: pd.DataFrame, columns: Sequence[str], keys: Sequence[str]) -> p
         row = rows.loc[twice, [*keys, "seed"]].iloc[0].to_dict()
         raise InputError(f"{row} stands for several runs; choose one run a seed before drawing.")
     return rows.assign(**{name: rows[name].astype(float) * axis_of(name)[1] for name in columns})
+
+
+def dashes(marks: Mapping[str, Mark]) -> dict[str, Any]:
+    """Return the lines of marks as seaborn wants them."""
+    return {key: mark.line[1] if isinstance(mark.line, tuple) else "" for key, mark in marks.items()}
 
 
 def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", strip: float | None = None) -> Figure:
@@ -101,8 +107,8 @@ def lines(
     for axes, value in zip(panels, values, strict=True):
         if value in (strip or {}):
             _ground(axes.axhspan, axes.axhline, (strip or {})[value] * axis_of(value)[1])
-        seaborn.lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes, dashes=False,
-                         palette={k: m.color for k, m in marks.items()},
+        seaborn.lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes,
+                         palette={k: m.color for k, m in marks.items()}, dashes=dashes(marks),
                          markers={k: m.marker for k, m in marks.items()}, markersize=8)  # fmt: skip
         axes.set_title(axis_of(value)[0])
         axes.set_ylabel("")
