@@ -10,7 +10,6 @@ export PYTHON STUDY
 FUZZ ?= 1000
 override FUZZ := $(value FUZZ)
 export FUZZ
-NO_SPEED := gpu faults cluster
 
 SECONDS ?= 700
 GPU_PYTHON ?= python3
@@ -43,7 +42,7 @@ study: .venv/installed
 	$(BIN)/python -m kdlib book
 
 bench: .venv/installed
-	for script in $(filter-out $(NO_SPEED:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python benchmarks/record.py
 
 fuzz: .venv/installed  # FUZZ configs of each run type, three tenths as many of everything else
 	KDLIB_FUZZ="$$FUZZ" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/test_fuzz.py
