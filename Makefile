@@ -30,7 +30,7 @@ override GPU_AFTER := $(value GPU_AFTER)
 override DRY := $(value DRY)
 export GPU_SECONDS GPU_PYTHON GPU_STUDY GPU_MIB GPU_AFTER DRY
 
-.PHONY: book test lab study bench fuzz faults cluster gpu clean lock
+.PHONY: book pdf test lab study bench fuzz faults cluster gpu clean lock
 .DELETE_ON_ERROR:
 
 # What the lock holds for CUDA alone: PyTorch as Linux gets it asks for it, that for a CPU does not.
@@ -39,6 +39,9 @@ CUDA := ^(cuda|nvidia)-|^triton=
 book: .venv/installed
 	$(BIN)/python -m kdlib study "$$STUDY"
 	$(BIN)/python -m kdlib book
+
+pdf: .venv/installed  # of the pages that are there; needs Chromium or Chrome
+	$(BIN)/python book/pdf.py
 
 test: .venv/installed
 	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache  # rooms import only rooms below them
