@@ -19,6 +19,8 @@ UNFOLD = """() => {
   const style = document.createElement("style");
   style.textContent = ".sd-tab-content { display: block !important } * { transition: none !important }";
   document.head.append(style);
+  // Rows of one template: the first stand for all, which take axe a minute.
+  document.querySelectorAll("table.parameters tr:nth-child(n+4)").forEach(e => e.remove());
 }"""
 ASK = """async colours => {
   const rules = colours ? {runOnly: ["color-contrast"]} : {};
