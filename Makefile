@@ -7,10 +7,16 @@ override PYTHON := $(value PYTHON)
 override STUDY := $(value STUDY)
 export PYTHON STUDY
 
+TORCH ?=
+LAB ?=
+# TORCH=cpu, asked for when .venv is made and kept with it: PyTorch without CUDA. LAB: further options of JupyterLab.
+override TORCH := $(value TORCH)
+override LAB := $(value LAB)
+export TORCH LAB
+
 FUZZ ?= 1000
 override FUZZ := $(value FUZZ)
 export FUZZ
-NO_SPEED := gpu faults cluster
 
 SECONDS ?= 700
 GPU_PYTHON ?= python3
@@ -24,26 +30,32 @@ override GPU_AFTER := $(value GPU_AFTER)
 override DRY := $(value DRY)
 export GPU_SECONDS GPU_PYTHON GPU_STUDY GPU_MIB GPU_AFTER DRY
 
-.PHONY: book test lab study bench fuzz faults cluster gpu clean lock
+.PHONY: book pdf test lab study bench fuzz faults cluster gpu clean lock
 .DELETE_ON_ERROR:
+
+# What the lock holds for CUDA alone: PyTorch as Linux gets it asks for it, that for a CPU does not.
+CUDA := ^(cuda|nvidia)-|^triton=
 
 book: .venv/installed
 	$(BIN)/python -m kdlib study "$$STUDY"
 	$(BIN)/python -m kdlib book
 
+pdf: .venv/installed  # of the pages that are there; needs Chromium or Chrome
+	$(BIN)/python book/pdf.py
+
 test: .venv/installed
 	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache  # rooms import only rooms below them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest  # one thread: small work on many threads only waits
 
-lab: .venv/installed
-	$(BIN)/python -m jupyterlab notebooks
+lab: .venv/installed  # a container's root is asked for no permission
+	set -f; if [ "$$(id -u)" = 0 ]; then set -- --allow-root; fi; $(BIN)/python -m jupyterlab notebooks "$$@" $$LAB
 
 study: .venv/installed
 	$(BIN)/python -m kdlib study "$$STUDY"
 	$(BIN)/python -m kdlib book
 
 bench: .venv/installed
-	for script in $(filter-out $(NO_SPEED:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python "$$script" || exit 1; done
+	$(BIN)/python benchmarks/record.py
 
 fuzz: .venv/installed  # FUZZ configs of each run type, three tenths as many of everything else
 	KDLIB_FUZZ="$$FUZZ" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/test_fuzz.py
@@ -70,4 +82,7 @@ lock: pyproject.toml .venv/uv
 	"$$PYTHON" -m venv $@ && $@/bin/python -m pip install -q uv || { rm -rf $@; exit 1; }
 
 .venv/installed: requirements.lock pyproject.toml | .venv/uv
-	UV_COMPILE_BYTECODE=1 .venv/uv/bin/uv pip install -q --python $(BIN)/python -r requirements.lock -e . --no-deps && touch $@
+	@case "$$TORCH" in cpu) touch .venv/cpu;; ?*) echo "TORCH = $$TORCH is refused: it is cpu or nothing."; exit 2;; esac
+	lock=requirements.lock; if [ -f .venv/cpu ]; then \
+	  lock=.venv/cpu.lock; grep -vE '$(CUDA)' requirements.lock >$$lock; set -- --torch-backend cpu; fi; \
+	UV_COMPILE_BYTECODE=1 .venv/uv/bin/uv pip install -q --python $(BIN)/python "$$@" -r $$lock -e . --no-deps && touch $@

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from built import build, copied_book, said
 
 from kdlib.base import paths
 from kdlib.runs import studies
@@ -33,6 +34,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the test a run store of its own and return its folder."""
     monkeypatch.setenv("KDLIB_RUNS", str(tmp_path / "runs"))
     return tmp_path / "runs"
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tree whose book was built before any study has run; tests copy it before they change it."""
+    tree = copied_book(tmp_path_factory.mktemp("book") / "fresh")
+    result = build(tree)
+    assert result.returncode == 0, said(result)
+    return tree
 
 
 STUDY = """

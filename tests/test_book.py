@@ -7,42 +7,19 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from browser import browser, chromium, open_every_page, served, settle
+from built import build, said
 
 from kdlib.base import paths
 
 PAGES = [page.stem for page in (paths.ROOT / "book").glob("*.md")]
 REMOTE = re.compile(r"""<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)=["'](?:https?:)?//[^"']*""")
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="40" height="20"/></svg>'
-
-
-def copied_book(folder: Path) -> Path:
-    """Copy what a build reads, without results, so that no test touches the clone's own pages."""
-    folder.mkdir()
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(paths.ROOT / name, folder / name)
-    leave = shutil.ignore_patterns("results", "__pycache__", "_build", ".*")
-    shutil.copytree(paths.ROOT / "book", folder / "book", ignore=leave)
-    return folder
-
-
-def build(tree: Path) -> subprocess.CompletedProcess[str]:
-    """Build the book in a tree, warnings taken as errors."""
-    command = [sys.executable, "-c", "from jupyter_book.cli.main import main; main()"]
-    command += ["build", ".", "-W", "--keep-going"]
-    return subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=300, check=False)
-
-
-def said(result: subprocess.CompletedProcess[str]) -> str:
-    """Return the end of what a build said, for a failing test."""
-    return (result.stdout + result.stderr)[-3000:]
 
 
 def executed_page(stream: str | None = None) -> dict[str, Any]:
@@ -85,15 +62,6 @@ def executed_page(stream: str | None = None) -> dict[str, Any]:
         cells.append(cell([{"output_type": "stream", "name": "stderr", "text": stream}], []))
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a tree whose book was built before any study has run."""
-    tree = copied_book(tmp_path_factory.mktemp("book") / "fresh")
-    result = build(tree)
-    assert result.returncode == 0, said(result)
-    return tree
 
 
 def toc_results() -> list[str]:

@@ -69,6 +69,27 @@ def write_stubs(app: Sphinx, config: Config) -> None:
     app.distilling_bayes_stubs = written  # type: ignore[attr-defined]
 
 
+def set_address(app: Sphinx, config: Config) -> None:
+    """Take the address that the book is published at, if it is, from BOOK_URL; links for sharing begin with it."""
+    address = os.environ.get("BOOK_URL", "").strip()
+    if address:
+        config.html_baseurl = config.ogp_site_url = address.rstrip("/") + "/"
+
+
+def set_all_formulas(app: Sphinx) -> None:
+    """Have MathJax in a book of one page, whose first part has no formula; else only pages with one have it."""
+    if app.builder.name == "singlehtml":
+        app.set_html_assets_policy("always")
+
+
+def name_items(
+    app: Sphinx, pagename: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Call the entries of the bibliography items: docutils' own role for them is no item of its list to a reader."""
+    if "citation-list" in (context.get("body") or ""):
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def reread_stubs(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> list[str]:
@@ -114,6 +135,9 @@ class Quoted(SphinxDirective):
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connect the parts to Sphinx; stubs come before sphinx-external-toc reads the table (priority 900)."""
     app.connect("config-inited", write_stubs, priority=100)
+    app.connect("config-inited", set_address)
+    app.connect("builder-inited", set_all_formulas)
+    app.connect("html-page-context", name_items)
     app.connect("env-get-outdated", reread_stubs)
     app.add_directive("quoted", Quoted)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
