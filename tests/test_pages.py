@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from browser import HEIGHT, PHONE, WIDE, browser, chromium, open_every_page, served, settle
-from test_book import build, copied_book, said
+from built import build, copied_book, said
 
 from kdlib.base import paths
 

@@ -176,7 +176,7 @@ def test_a_study_runs_whatever_things_are_called(tmp_path: Path) -> None:
     odd = tmp_path / "my stüdy & it's; touch PWNED #1"
     (odd / "my clone").mkdir(parents=True)
     clone = copied(odd / "my clone")
-    file = written(odd / "my {tiny}: $(touch PWNED).yaml", reports=["cost"])
+    file = written(odd / "my {tiny}: $(touch PWNED).yaml", reports=["teachers"])
     env = {**os.environ, "PYTHONPATH": str(clone), "KDLIB_DATASETS": str(paths.datasets()), "OMP_NUM_THREADS": "1"}
     env |= {f"KDLIB_{name.upper()}": str(odd / name) for name in ("jobs", "pages")}
     env["KDLIB_RUNS"] = str(odd / "{runs} $(touch PWNED)")  # read by Python alone
@@ -185,5 +185,5 @@ def test_a_study_runs_whatever_things_are_called(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(list((odd / "{runs} $(touch PWNED)").glob("*/metrics.json"))) == 1
     assert len(list((odd / "jobs").glob("my__tiny_*-teacher-plain-*.ipynb"))) == 1
-    assert "Tiny $(touch PWNED) {x}" in (odd / "pages" / "cost.ipynb").read_text()
+    assert "Tiny $(touch PWNED) {x}" in (odd / "pages" / "teachers.ipynb").read_text()
     assert not list(tmp_path.rglob("PWNED"))

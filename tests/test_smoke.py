@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from browser import chromium, open_every_page
-from test_book import build, copied_book, said
+from built import build, copied_book, said
 
 from kdlib.base import paths
 from kdlib.runs import studies

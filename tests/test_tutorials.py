@@ -59,7 +59,7 @@ def test_a_teacher_of_your_own(tmp_path: Path) -> None:
     assert re.search(r"student +distilled +deterministic .*\n +focal ", said), said
     assert len(re.findall(r"^teacher-digits-small-focal-\S+  test accuracy 0\.\d+", said, re.M)) == 2, said
     page = shown(tmp_path / "data" / "pages" / "teachers.ipynb")
-    assert "A teacher of the focal loss beside one of cross-entropy" in page and "focal loss</th>" in page
+    assert "A teacher of the focal loss beside one of cross-entropy" in page and "focal loss</td>" in page
     assert len(list((tmp_path / "data" / "runs").glob("teacher-*/metrics.json"))) == 3  # step 3 made one of the study
 
 

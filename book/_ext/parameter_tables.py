@@ -19,7 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 
 from kdlib import models
 from kdlib.base.config import Config, kind_of
-from kdlib.runs.recipes import of_notebook, resolve
+from kdlib.runs.notebook import of_notebook
+from kdlib.runs.recipes import resolve
 from kdlib.students.frameworks import FRAMEWORKS
 from kdlib.teachers.kinds import KINDS
 from kdlib.training.config import TrainingConfig
