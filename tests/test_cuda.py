@@ -22,6 +22,7 @@ from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.teachers.contract import Teacher
+from kdlib.teachers.laplace import LaplaceConfig
 from kdlib.teachers.laplace.fit import fit
 from kdlib.teachers.making import Making
 from kdlib.teachers.variational.bayesianize import bayesianize
@@ -141,6 +142,6 @@ def test_draws_depend_on_their_generator_alone() -> None:
 def test_the_closed_form_of_laplace_is_that_of_the_cpu() -> None:
     torch.manual_seed(0)
     network, images, labels = build("cnn4", 6, 1, 8).eval(), torch.rand(70, 1, 8, 8), torch.randint(6, (70,))
-    here = fit(network, [(images, labels)]).outputs(images)
-    there = fit(network.cuda(), [(images.cuda(), labels.cuda())]).outputs(images.cuda())
+    here = fit(LaplaceConfig(), network, [(images, labels)], []).outputs(images)
+    there = fit(LaplaceConfig(), network.cuda(), [(images.cuda(), labels.cuda())], []).outputs(images.cuda())
     torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)

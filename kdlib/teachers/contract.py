@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +45,19 @@ def combined_log(outputs: Tensor, temperature: float = 1.0) -> Tensor:
 def _wide(outputs: Tensor) -> Tensor:
     """Return outputs in float32, or as they are where they are wider: what is decided is decided in float64."""
     return outputs if outputs.dtype is torch.float64 else outputs.float()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Compute in eval mode and without gradients inside, and give every module its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 class Teacher:

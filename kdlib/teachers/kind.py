@@ -120,8 +120,8 @@ class Kind:
         return {}
 
     def accepts(self, parent: Kind) -> bool:
-        """Say whether it may start from a teacher of another kind."""
-        return False
+        """Say whether it may start from a teacher of another kind: from one deterministic network."""
+        return parent.one_network
 
     def starts(self, config: TeacherConfig) -> list[Start]:
         """Return what it starts from: by default a deterministic teacher of the same settings."""
@@ -162,8 +162,13 @@ class Kind:
         """
 
     def fit(self, making: Making) -> Made:
-        """Make a teacher of `making.config`, from the run's newest checkpoint if there is one."""
-        raise NotImplementedError
+        """Make a teacher of `making.config`, from the run's newest checkpoint if there is one.
+
+        As it stands, nothing is trained and nothing kept: the parents are all.
+        """
+        from kdlib.teachers.making import Made
+
+        return Made(self.restore(making, {}), {})
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the teacher that a run keeps: as it stands, the one whose network has these weights.

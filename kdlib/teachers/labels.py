@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kdlib.teachers.kind import Kind, TeacherConfig
+from kdlib.teachers.kind import Kind, TeacherConfig, as_teacher
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,10 +29,7 @@ class OnLabels(Kind):
         """Train from the run's newest checkpoint, or from the start."""
         from kdlib.teachers.making import Made
 
-        network, loss = making.network(), self.loss(making.teacher_config)
-        for parent in making.parents:
-            network.load_state_dict(parent.network.state_dict())
-        making.placed(network)
+        network, loss = making.start(), self.loss(as_teacher(making.config))
         history = making.train(network, lambda batch: loss(network(batch.images), batch.labels))
         files = {"best.safetensors": history.best} if self.keeps_best else {}
         return Made(making.plain(network), network.state_dict(), history, files=files)

@@ -36,7 +36,7 @@ def fit(config: TeacherConfig, dataset: Dataset, run: Run, hardware: Hardware, p
     started = time.perf_counter()
     seed_everything(config.seed)
     loaded = tuple(load(parent, hardware) for parent in parents)
-    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, loaded, tuple(parents), dataset, run)
+    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, loaded, dataset, run)
     costs.restart_peak(hardware.torch_device)
     kind = kind_of(config)
     began = time.perf_counter()

@@ -14,7 +14,7 @@ import platform
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import distributions, version
 
 import numpy as np
@@ -75,6 +75,13 @@ class Hardware(Settings):
     def layout(self, images: Tensor) -> Tensor:
         """Put a batch of images `(n, channels, height, width)` into the networks' memory format."""
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context in which tensors on a device of this type keep their own precision."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
 
 
 @functools.cache

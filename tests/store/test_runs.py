@@ -46,7 +46,9 @@ def test_what_is_written_is_read(store: Path) -> None:
     (run.checkpoints / "step-000000001.safetensors").touch()
     assert not run.finished
     weights, history = {"w": torch.arange(3.0)}, {name: [0.0, 1.0] for name in STEP} | {"val_nll": [math.nan, 0.1]}
-    runs.finish(run, {"val_nll": 0.1}, {"val": torch.ones(2, 3), "test": torch.ones(1, 3)}, weights, history, {"best_epoch": 1})
+    runs.finish(
+        run, {"val_nll": 0.1}, {"val": torch.ones(2, 3), "test": torch.ones(1, 3)}, weights, history, {"best_epoch": 1}
+    )
     assert run.finished
     assert run.metrics == {"val_nll": 0.1}
     assert torch.equal(run.weights()["w"], weights["w"])
@@ -60,7 +62,11 @@ def test_what_is_written_is_read(store: Path) -> None:
 def test_metrics_that_are_no_numbers_finish_nothing(store: Path) -> None:
     run = started("a")
     with pytest.raises(KdlibError, match=r"The run a is not finished: its val_nll, val_x are no finite numbers\."):
-        runs.finish(run, {"val_nll": math.nan, "val_x": -math.inf, "fine": 1.0}, {"val": torch.ones(2, 3), "test": torch.ones(1, 3)})
+        runs.finish(
+            run,
+            {"val_nll": math.nan, "val_x": -math.inf, "fine": 1.0},
+            {"val": torch.ones(2, 3), "test": torch.ones(1, 3)},
+        )
     assert not run.finished
 
 

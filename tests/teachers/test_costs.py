@@ -31,7 +31,7 @@ def test_lineage_adds_up() -> None:
 
 HELD = """
 import torch
-from kdlib import costs
+from kdlib.teachers import costs
 device = torch.device("cpu")
 costs.restart_peak(device)
 before = costs.peak_memory(device)

@@ -257,17 +257,6 @@ def tensors(run: Run) -> Iterator[dict[str, Tensor]]:
     file.write_bytes(content)
 
 
-def test_without_images_they_come_from_the_dataset_again(run: Run, tensors: dict[str, Tensor]) -> None:
-    expected = teachers.load(run).outputs(IMAGES, 2)
-    bare = calibration.without_images(tensors)
-    assert set(bare) == {"rows", "fingerprint"}
-    write_tensors(run.path / calibration.FILE, bare)
-    assert torch.equal(teachers.load(run).outputs(IMAGES, 2), expected)
-    write_tensors(run.path / calibration.FILE, {**bare, "rows": bare["rows"] + 1})
-    with pytest.raises(InputError, match=r"its images are not in digits:tiny"):
-        teachers.load(run)
-
-
 def nan(pixels: Tensor) -> Tensor:
     return torch.where(torch.arange(pixels.numel()).view_as(pixels) == 70, float("nan"), pixels)
 

@@ -13,21 +13,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from kdlib.base.errors import InputError
 from kdlib.models import build
+from kdlib.teachers.contract import evaluating
+from kdlib.teachers.variational import inducing
 from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight, posteriors
 from kdlib.teachers.variational.inducing import DIAGONAL_FLOOR, Inducing
 from kdlib.teachers.variational.mean_field import MeanField
 from kdlib.teachers.variational.options import Family, Options
-from kdlib.teachers.variational.sampling import draw, mean_forward, pinned, sample_forward
+from kdlib.teachers.variational.sampling import draw, pinned, sample_forward
 
 MEAN_FIELD = Options(family=Family.MEAN_FIELD)
 SMALL = Options(inducing_rows=4, inducing_columns=5)
-EVERY = {
-    "mean_field": MEAN_FIELD,
-    "inducing": SMALL,
-    "inducing_unwhitened": Options(inducing_rows=4, inducing_columns=5, whitened=False),
-}
+EVERY = {"mean_field": MEAN_FIELD, "inducing": SMALL}
 every = pytest.mark.parametrize("options", EVERY.values(), ids=EVERY.keys())
 
 
@@ -56,6 +53,13 @@ def bayesian(options: Options, seed: int = 0) -> nn.Module:
     return network
 
 
+def mean_forward(network: nn.Module, x: Tensor) -> Tensor:
+    """Return the outputs of the deterministic twin, (n, classes): eval mode, every posterior at its centre."""
+    with evaluating(network):
+        result: Tensor = network(x)
+    return result
+
+
 def scatter(module: nn.Module, scale: float = 0.3) -> None:
     """Move every parameter at random, so that no test rests on the first values' symmetries."""
     with torch.no_grad():
@@ -70,17 +74,22 @@ def inducing_layer(options: Options, d_out: int = 3, d_in: int = 4) -> Inducing:
     return layer
 
 
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let D start as large as Z's own rows, so that nothing of it is lost beside them."""
+    monkeypatch.setattr(inducing, "DIAGONAL_INITIAL", 0.5)
+
+
 def psi(z: Tensor, raw_d: Tensor) -> Tensor:
     """Return Ψ = Z Zᵀ + D², written out once more."""
     return z @ z.T + torch.diag((DIAGONAL_FLOOR + raw_d.exp()).square())
 
 
-def conditional(layer: Inducing, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and prior covariance of vec(W) | U (row by row) by explicit inverses and Kronecker products."""
+def conditional(layer: Inducing, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and prior covariance of vec(W) | V (row by row) by explicit inverses and Kronecker products."""
     z_r, z_c, s = layer.z_row, layer.z_column, layer.prior_sd
     p_r, p_c = psi(z_r, layer.raw_d_row), psi(z_c, layer.raw_d_column)
-    if layer.whitened:
-        u = torch.linalg.cholesky(p_r) @ u @ torch.linalg.cholesky(p_c).T
+    u = torch.linalg.cholesky(p_r) @ v @ torch.linalg.cholesky(p_c).T
     mean = s * z_r.T @ p_r.inverse() @ u @ p_c.inverse() @ z_c
     a_r, a_c = z_r.T @ p_r.inverse() @ z_r, z_c.T @ p_c.inverse() @ z_c
     return mean.flatten(), s**2 * (torch.eye(mean.numel(), dtype=u.dtype) - torch.kron(a_r, a_c))
@@ -115,49 +124,38 @@ def test_mean_field_draws_have_its_mean_and_sd() -> None:
     assert_moments(posterior.draw(100_000).detach().flatten(1), mean, sd.square().diag())
 
 
-@pytest.mark.parametrize("whitened", [True, False])
-def test_inducing_kl_is_that_of_torch_distributions(whitened: bool) -> None:
-    """KL of q(U), and of q(W | U) for any U, both from explicit covariance matrices."""
-    options = Options(whitened=whitened, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
+def test_inducing_kl_is_that_of_torch_distributions() -> None:
+    """KL of q(V), and of q(W | V) for any V, both from explicit covariance matrices."""
+    options = Options(inducing_rows=2, inducing_columns=3, initial_sd=0.05)
     layer = inducing_layer(options)
     q = layer.inducing
     sd = 0.1 * torch.sigmoid(q.raw_sd).flatten()
     assert (sd < 0.1).all()
     posterior = MultivariateNormal(q.mean.flatten(), sd.square().diag())
-    prior_covariance = torch.eye(6, dtype=torch.float64)
-    if not whitened:
-        prior_covariance = torch.kron(psi(layer.z_row, layer.raw_d_row), psi(layer.z_column, layer.raw_d_column))
-    expected = kl_divergence(posterior, MultivariateNormal(torch.zeros_like(q.mean).flatten(), prior_covariance))
+    prior = MultivariateNormal(torch.zeros_like(q.mean).flatten(), torch.eye(6, dtype=torch.float64))
+    expected = kl_divergence(posterior, prior)
     mean, covariance = conditional(layer, torch.randn(2, 3, dtype=torch.float64))
     narrow = MultivariateNormal(mean, layer.lambda_().square() * covariance)
     expected = expected + kl_divergence(narrow, MultivariateNormal(mean, covariance))
     torch.testing.assert_close(layer.kl(), expected)
 
 
-@pytest.mark.parametrize("whitened", [True, False])
 @pytest.mark.parametrize("size", [(2, 3), (3, 4)])
-def test_matheron_draws_have_the_conditional_mean_and_covariance(size: tuple[int, int], whitened: bool) -> None:
-    options = Options(
-        whitened=whitened,
-        inducing_rows=size[0],
-        inducing_columns=size[1],
-        lambda_initial=0.6,
-        lambda_max=1.0,
-        diagonal_initial=0.5,
-    )
+def test_matheron_draws_have_the_conditional_mean_and_covariance(size: tuple[int, int], wide: None) -> None:
+    options = Options(inducing_rows=size[0], inducing_columns=size[1], lambda_initial=0.6, lambda_max=1.0)
     layer = inducing_layer(options)
     with torch.no_grad():
-        u = torch.randn(size, dtype=torch.float64)
-        mean, covariance = conditional(layer, u)
-        draws = layer.draw_given(u.expand(200_000, *size)).flatten(1)
+        v = torch.randn(size, dtype=torch.float64)
+        mean, covariance = conditional(layer, v)
+        draws = layer.draw_given(v.expand(200_000, *size)).flatten(1)
         assert_moments(draws, mean, layer.lambda_().square() * covariance)
-        row, column, _, _ = layer.factors()
-        torch.testing.assert_close(layer.mean_given(u, row, column).flatten(), mean)
+        layer.inducing.mean.copy_(v)
+        torch.testing.assert_close(layer.centre().flatten(), mean)
 
 
-def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w() -> None:
-    """Integrating the conditional over p(U) must return N(0, σ²): the blocks fit together."""
-    layer = inducing_layer(Options(inducing_rows=2, inducing_columns=3, lambda_max=1.0, diagonal_initial=0.5))
+def test_matheron_with_lambda_one_and_prior_v_gives_the_prior_of_w(wide: None) -> None:
+    """Integrating the conditional over p(V) must return N(0, σ²): the blocks fit together."""
+    layer = inducing_layer(Options(inducing_rows=2, inducing_columns=3, lambda_max=1.0))
     with torch.no_grad():
         layer.raw_lambda.fill_(40.0)  # λ = 1
         draws = layer.draw_given(torch.randn(200_000, 2, 3, dtype=torch.float64)).flatten(1)
@@ -165,13 +163,10 @@ def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w() -> None:
     assert_moments(draws, zero, layer.prior_sd**2 * torch.eye(12, dtype=torch.float64))
 
 
-def test_draws_of_u_have_the_covariance_that_the_kl_uses() -> None:
+def test_draws_of_v_have_the_mean_and_covariance_that_the_kl_uses() -> None:
     q = inducing_layer(Options(inducing_rows=2, inducing_columns=3, initial_sd=0.05)).inducing
     with torch.no_grad():
-        covariance = q.draw(200_000, None).flatten(1).T.cov()
-        torch.testing.assert_close(torch.logdet(covariance), q.log_det(), atol=0.05, rtol=0)
-        energy = covariance.trace() + q.mean.square().sum()
-        torch.testing.assert_close(energy, q.energy(None, None), rtol=0.01, atol=0)
+        assert_moments(q.draw(200_000, None).flatten(1), q.mean.flatten(), q.sd().square().flatten().diag())
 
 
 @every
@@ -201,15 +196,14 @@ def test_without_spread_every_draw_is_the_deterministic_twin(options: Options) -
         torch.testing.assert_close(output, expected, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("whitened", [True, False])
-def test_a_network_starts_as_itself(whitened: bool) -> None:
-    """Mean-field always, inducing where U is as large as W: the twin of a new network is that network."""
+def test_a_network_starts_as_itself() -> None:
+    """Mean-field always, inducing where V is as large as W: the twin of a new network is that network."""
     torch.manual_seed(0)
     plain = small_net().eval()
     x = torch.randn(4, 2, 6, 6)
     expected = plain(x).detach()
     torch.testing.assert_close(mean_forward(bayesianize(copy.deepcopy(plain), MEAN_FIELD), x), expected)
-    torch.testing.assert_close(mean_forward(bayesianize(plain, Options(whitened=whitened)), x), expected)
+    torch.testing.assert_close(mean_forward(bayesianize(plain, Options()), x), expected)
 
 
 def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:
@@ -270,8 +264,6 @@ def test_kl_weight_is_off_then_rises_linearly_to_one() -> None:
     assert [kl_weight(epoch, 1, 0) for epoch in range(3)] == [0, 1, 1]
     assert kl_weight(0, 0, 0) == 1
     assert kl_weight(99, 100, 50) == 0 and kl_weight(149, 100, 50) == 1
-    with pytest.raises(InputError, match="epoch is -1"):
-        kl_weight(-1, 0, 0)
 
 
 @every
@@ -435,35 +427,3 @@ def test_sd_and_lambda_stay_below_their_caps() -> None:
         spread = posterior.inducing.draw(500, None).std(0)
         assert (spread < 0.1 * 1.15).all()
         assert 0 < posterior.lambda_() <= 0.03
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"family": "dropout"}, "family is 'dropout'"),
-        ({"prior_scale": 0.0}, "prior_scale is 0.0"),
-        ({"initial_sd": float("nan")}, "initial_sd is nan"),
-        ({"initial_sd": 0.2}, "max_sd is 0.1"),
-        ({"lambda_initial": 0.05}, "lambda_initial is 0.05"),
-        ({"lambda_max": 2.0}, "lambda_max 2.0"),
-        ({"inducing_rows": 0}, "inducing_rows is 0"),
-        ({"diagonal_initial": 0.0}, "diagonal_initial is 0.0"),
-    ],
-)
-def test_options_out_of_range_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Options(**settings)  # type: ignore[arg-type]
-
-
-def test_networks_that_cannot_be_used_are_refused() -> None:
-    with pytest.raises(InputError, match="without any Conv2d or Linear"):
-        bayesianize(nn.BatchNorm2d(3), SMALL)
-    with pytest.raises(InputError, match="already Bayesian"):
-        bayesianize(bayesian(SMALL), SMALL)
-    with pytest.raises(InputError, match="NonDynamicallyQuantizableLinear"):
-        bayesianize(nn.MultiheadAttention(4, 2), SMALL)
-    for action in (kl, lambda network: sample_forward(network, torch.zeros(1, 2, 6, 6), 2)):
-        with pytest.raises(InputError, match="bayesianize it first"):
-            action(small_net())
-    with pytest.raises(InputError, match="samples is 0"):
-        sample_forward(bayesian(SMALL), torch.zeros(1, 2, 6, 6), 0)

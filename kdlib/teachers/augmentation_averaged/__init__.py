@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kdlib.teachers.contract import Teacher
-    from kdlib.teachers.making import Made, Making
+    from kdlib.teachers.making import Making
 
 
 class ViewsConfig(TeacherConfig):
@@ -35,10 +35,6 @@ class AugmentationAveraged(Kind):
     trains = one_network = False
     starts_with = "parent"
 
-    def accepts(self, parent: Kind) -> bool:
-        """Average over one deterministic network's answers."""
-        return parent.one_network
-
     def check_parent(self, config: TeacherConfig, parent: TeacherConfig, name: str) -> None:
         """Refuse a parent that has seen no views."""
         if parent.augmentation is Augmentation.NONE:
@@ -47,19 +43,13 @@ class AugmentationAveraged(Kind):
                 "average."
             )
 
-    def fit(self, making: Making) -> Made:
-        """Average the parent's answers; nothing is trained and nothing kept."""
-        from kdlib.teachers.making import Made
-
-        return Made(self.restore(making, {}), {})
-
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the average of the parent's outputs."""
         from kdlib.teachers.augmentation_averaged.teacher import Views
         from kdlib.teachers.making import check_tensors
 
         check_tensors({}, tensors, f"{making.name} keeps no tensors")
-        config, (parent,) = making.teacher_config, making.parents
+        config, (parent,) = making.config, making.parents
         assert isinstance(config, ViewsConfig)
         pad = data.family_of(config.dataset).pad(making.shape[-1])
         seen = config.augmentation or Augmentation.NONE

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kdlib.models.network import Network
     from kdlib.teachers.contract import Teacher
-    from kdlib.teachers.making import Made, Making
+    from kdlib.teachers.making import Making
 
 STRIDE = 1000
 """An ensemble of seed s has members of seeds s, s + 1000, s + 2000, ...: shared with no other, so n counts
@@ -45,10 +45,6 @@ class Ensemble(Kind):
         """Return the size where members are named; without, it is their number."""
         return {"ensemble_size"} if config.members is not None else set()
 
-    def accepts(self, parent: Kind) -> bool:
-        """Average single networks."""
-        return parent.one_network
-
     def starts(self, config: TeacherConfig) -> list[Start]:
         """Return the members that are named, else those of this seed and of new ones."""
         assert isinstance(config, EnsembleConfig)
@@ -66,12 +62,6 @@ class Ensemble(Kind):
         if len(found) < 2:
             raise InputError(f"members = {config.members!r} is refused: an ensemble averages at least two runs.")
         return {f"member{i}": member for i, member in enumerate(found)}
-
-    def fit(self, making: Making) -> Made:
-        """Average the members; nothing is trained and nothing kept."""
-        from kdlib.teachers.making import Made
-
-        return Made(self.restore(making, {}), {})
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the average of the members' outputs."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from kdlib.base.errors import InputError
 from kdlib.teachers.kind import DOT, Kind, Mark
 
 if TYPE_CHECKING:
@@ -30,13 +32,37 @@ class TemperatureScaled(Kind):
         return parent.one_network or parent.may_be_tempered
 
     def fit(self, making: Making) -> Made:
-        """Fit the temperature on validation images."""
-        from kdlib.teachers.temperature_scaled.teacher import fit
+        """Fit the temperature on validation images.
 
-        return fit(making)
+        One that ends at its limit is kept, not refused: its answers are no worse on these images than at any
+        temperature of the range. But it was not fitted inside it, which the provenance says, `temperature_at_limit`.
+        """
+        import torch
+
+        from kdlib.teachers.contract import outputs_on
+        from kdlib.teachers.making import Made
+        from kdlib.teachers.temperature_scaled.teacher import at_limit, best_temperature
+
+        (parent,) = making.parents
+        outputs = torch.cat(list(outputs_on(parent, making.data.val)), 1)
+        fitted = best_temperature(outputs, making.data.val.labels)
+        tensors = {"temperature": torch.tensor(fitted, dtype=torch.float64)}
+        notes = {"fitted_temperature": fitted, "temperature_at_limit": at_limit(fitted)}
+        return Made(self.restore(making, tensors), tensors, notes=notes)
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
-        """Return the parent at the kept temperature."""
-        from kdlib.teachers.temperature_scaled.teacher import restore
+        """Return the parent at the kept temperature.
 
-        return restore(making, tensors)
+        Raises:
+            InputError: what is kept is no temperature.
+        """
+        from kdlib.teachers.making import check_tensors
+        from kdlib.teachers.temperature_scaled.teacher import Tempered
+
+        check_tensors({"temperature": ()}, tensors, f"{making.name} is no temperature")
+        fitted = float(tensors["temperature"])
+        if not 0 < fitted < math.inf:
+            raise InputError(
+                f"The temperature {fitted:g} of {making.name} is refused: allowed is a finite one above 0."
+            )
+        return Tempered(making.parents[0], fitted, making.name)

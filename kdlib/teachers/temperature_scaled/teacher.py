@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.base.errors import InputError, NotFinite
-from kdlib.teachers.contract import Teacher, combined_log, outputs_on
-from kdlib.teachers.making import Made, Making, check_tensors
+from kdlib.base.errors import NotFinite
+from kdlib.teachers.contract import Teacher, combined_log
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Temperatures between which the best one is sought."""
@@ -54,32 +51,3 @@ def best_temperature(outputs: Tensor, labels: Tensor) -> float:
 def at_limit(fitted: float) -> bool:
     """Say whether a fitted temperature is an end of the range: the best one lies there or beyond."""
     return fitted <= LOWEST * (1 + CLOSE) or fitted >= HIGHEST * (1 - CLOSE)
-
-
-def fit(making: Making) -> Made:
-    """Fit the temperature on validation images.
-
-    One that ends at its limit is kept, not refused: its answers are probabilities, no worse on these images than at
-    any temperature of the range. But it was not fitted inside it, which the provenance says, `temperature_at_limit`.
-    """
-    dataset, _ = making.to_fit()
-    (parent,) = making.parents
-    outputs = torch.cat(list(outputs_on(parent, dataset.val)), 1)
-    fitted = best_temperature(outputs, dataset.val.labels)
-    tensors = {"temperature": torch.tensor(fitted, dtype=torch.float64)}
-    notes = {"fitted_temperature": fitted, "temperature_at_limit": at_limit(fitted)}
-    return Made(restore(making, tensors), tensors, notes=notes)
-
-
-def restore(making: Making, tensors: Mapping[str, Tensor]) -> Tempered:
-    """Return the parent at the kept temperature.
-
-    Raises:
-        InputError: what is kept is no temperature.
-    """
-    (parent,) = making.parents
-    check_tensors({"temperature": torch.Size()}, tensors, f"{making.name} is no temperature")
-    fitted = float(tensors["temperature"])
-    if not 0 < fitted < math.inf:
-        raise InputError(f"The temperature {fitted:g} of {making.name} is refused: allowed is a finite one above 0.")
-    return Tempered(parent, fitted, making.name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from kdlib import models
-from kdlib.base.config import parameter
+from kdlib.base.config import Config, parameter
 from kdlib.base.errors import InputError
 from kdlib.teachers.kind import DASH, Kind, Mark, TeacherConfig
 from kdlib.teachers.variational.options import Family, NormStatistics, Options
@@ -34,12 +35,11 @@ class VariationalConfig(TeacherConfig):
     max_sd: float | None = parameter(None, "inducing: cap of the sd of U", gt=0, le=10)
     inducing_rows: int = parameter(128, "inducing: rows of U", ge=1, le=10_000)
     inducing_columns: int = parameter(128, "inducing: columns of U", ge=1, le=10_000)
-    whitened: bool = parameter(True, "inducing: the posterior is over whitened U")
     lambda_initial: float | None = parameter(None, "inducing: first sd of W given U", gt=0, le=1)
     lambda_max: float | None = parameter(None, "inducing: cap of that sd", gt=0, le=1)
 
 
-INDUCING = ("max_sd", "inducing_rows", "inducing_columns", "whitened", "lambda_initial", "lambda_max")
+INDUCING = ("max_sd", "inducing_rows", "inducing_columns", "lambda_initial", "lambda_max")
 """Parameters of the family `inducing` alone."""
 
 PUBLISHED: dict[str, Any] = {
@@ -61,22 +61,10 @@ FAMILIES_ON_DIGITS: dict[Family, dict[str, Any]] = {
 }
 
 
-def options_of(config: TeacherConfig) -> Options:
-    """Return the posterior's options that a config means."""
-    assert isinstance(config, VariationalConfig)
-    given: dict[str, Any] = {
-        "family": config.family,
-        "prior_scale": config.prior_scale,
-        "initial_sd": config.initial_sd,
-        "max_sd": config.max_sd,
-        "inducing_rows": config.inducing_rows,
-        "inducing_columns": config.inducing_columns,
-        "whitened": config.whitened,
-        "lambda_initial": config.lambda_initial,
-        "lambda_max": config.lambda_max,
-    }
-    # what means nothing for a family is None
-    return Options(**{name: value for name, value in given.items() if value is not None})
+def options_of(config: Config) -> Options:
+    """Return the posterior's options that a config means; what means nothing for its family is None."""
+    values = {field.name: getattr(config, field.name) for field in fields(Options)}
+    return Options(**{name: value for name, value in values.items() if value is not None})
 
 
 class Variational(Kind):
@@ -87,7 +75,7 @@ class Variational(Kind):
     title = "variational"
     mark = Mark("#dd6100", "s", DASH, "\\\\")
     config_type = VariationalConfig
-    dropped = {"inducing_posterior": "diagonal", "posterior_members": 5}
+    dropped = {"inducing_posterior": "diagonal", "posterior_members": 5, "whitened": True}
     stochastic = True
     one_network = followed = False
 
@@ -113,31 +101,53 @@ class Variational(Kind):
 
     def check(self, config: TeacherConfig) -> None:
         """Refuse options that exclude each other, and a KL that would never count."""
-        options_of(config)
         assert isinstance(config, VariationalConfig)
+        options = options_of(config)
+        if options.family is Family.INDUCING and options.max_sd <= options.initial_sd:
+            raise InputError(f"max_sd is {options.max_sd}; it must be above initial_sd, which is {options.initial_sd}.")
+        if options.lambda_max <= options.lambda_initial:
+            raise InputError(
+                f"lambda_initial is {options.lambda_initial} and lambda_max {options.lambda_max}; "
+                "they must satisfy 0 < lambda_initial < lambda_max <= 1."
+            )
         if (config.ml_epochs or 0) >= (config.epochs or 0):
             raise InputError(
                 f"ml_epochs = {config.ml_epochs} is refused: epochs is {config.epochs}, the KL would never count; "
                 "allowed is less."
             )
 
-    def check_network(self, config: TeacherConfig, network: Network) -> None:
-        """Refuse a network without layers that could be Bayesian."""
-        from kdlib.teachers.variational.bayesianize import bayesianize
-
-        bayesianize(network, options_of(config))
-
     def fit(self, making: Making) -> Made:
-        """Train a posterior over the weights."""
-        from kdlib.teachers.variational.teacher import fit
+        """Train a posterior over the weights, one weight sample a step."""
+        from kdlib.teachers.making import Made
+        from kdlib.teachers.variational import calibration, norms
+        from kdlib.teachers.variational.bayesianize import kl
+        from kdlib.teachers.variational.teacher import Drawn, bayesian, elbo, placed
+        from kdlib.training.schedule import plan_steps
 
-        return fit(making)
+        config, network = making.config, making.placed(bayesian(making))
+        assert isinstance(config, VariationalConfig)
+        objective = elbo(network, config, len(plan_steps(config, making.data).rows))
+        if config.norm_statistics is NormStatistics.DRAW:
+            kept = calibration.of(config, making.data)
+            centre = norms.Centre(network, placed(kept["pixels"], making.hardware))
+            history = making.train(network, objective, True, forward=centre, start_epoch=centre.renew)
+            files, pixels = {calibration.FILE: kept}, kept["pixels"]
+        else:
+            history = making.train(network, objective, True)
+            files, pixels = {}, None
+        teacher = Drawn(network, making.hardware, making.name, config.seed, pixels)
+        return Made(teacher, network.state_dict(), history, {"kl": float(kl(network))}, files)
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the teacher with this posterior."""
-        from kdlib.teachers.variational.teacher import restore
+        from kdlib.teachers.variational import calibration
+        from kdlib.teachers.variational.teacher import Drawn, bayesian
 
-        return restore(making, tensors)
+        config, network = making.config, making.loaded(bayesian(making), tensors)
+        assert isinstance(config, VariationalConfig)
+        drawn = config.norm_statistics is NormStatistics.DRAW
+        pixels = calibration.load(making.name, making.shape) if drawn else None
+        return Drawn(network, making.hardware, making.name, config.seed, pixels)
 
     def networks(self, teacher: Any, samples: int, seed: int) -> Iterator[Network]:
         """Yield the network with the weights of one sample after the other."""

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlib.base.errors import InputError
 from kdlib.teachers.variational.inducing import Inducing
 from kdlib.teachers.variational.mean_field import MeanField
 from kdlib.teachers.variational.options import Family, Options
-from kdlib.teachers.variational.posterior import Posterior, without_autocast
+from kdlib.teachers.variational.posterior import Posterior
+from kdlib.training.hardware import without_autocast
 
 FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}
 
@@ -81,21 +81,8 @@ def bayesianize(network: nn.Module, options: Options) -> nn.Module:
     batch norm stays deterministic. The layers stay the same objects, so that whatever refers to them goes on
     working; only their class gains the draw. Parameters keep dtype and device. The inducing family draws
     its Z from torch's global generator.
-
-    Raises:
-        InputError: no such layer, a layer of a class derived from them, or a network already Bayesian.
     """
-    if any(True for _ in layers(network)):
-        raise InputError(f"network is already Bayesian ({type(network).__name__}); it must be deterministic.")
-    found = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
-    if not found:
-        raise InputError(f"network is a {type(network).__name__} without any Conv2d or Linear; it must have one.")
-    for layer in found:
-        if type(layer) not in VARIATIONAL:
-            raise InputError(
-                f"network has a layer of class {type(layer).__name__}; only Conv2d and Linear can be Bayesian."
-            )
-    for layer in found:
+    for layer in [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]:
         weight, bias = layer.weight.detach(), layer.bias
         matrix = weight.flatten(1)
         if bias is not None:
@@ -113,15 +100,8 @@ def layers(network: nn.Module) -> Iterator[VariationalConv2d | VariationalLinear
 
 
 def posteriors(network: nn.Module) -> list[Posterior[Any]]:
-    """Return the posteriors of `network`, one a Bayesian layer.
-
-    Raises:
-        InputError: the network has none.
-    """
-    found: list[Posterior[Any]] = [layer.posterior for layer in layers(network)]
-    if not found:
-        raise InputError(f"network is a {type(network).__name__} without Bayesian layers; bayesianize it first.")
-    return found
+    """Return the posteriors of `network`, one a Bayesian layer."""
+    return [layer.posterior for layer in layers(network)]
 
 
 def kl(network: nn.Module) -> Tensor:
@@ -136,13 +116,7 @@ def kl_weight(epoch: int, ml_epochs: int, annealing_epochs: int) -> float:
 
     κ = 0 for the first `ml_epochs`, then rises linearly over `annealing_epochs`: clip((epoch − ml_epochs + 1)
     / annealing_epochs, 0, 1). It depends on the epoch alone, so that a resumed training keeps it.
-
-    Raises:
-        InputError: a negative number.
     """
-    for name, value in (("epoch", epoch), ("ml_epochs", ml_epochs), ("annealing_epochs", annealing_epochs)):
-        if value < 0:
-            raise InputError(f"{name} is {value}; it must not be negative.")
     if epoch < ml_epochs:
         return 0.0
     return min(1.0, (epoch - ml_epochs + 1) / max(1, annealing_epochs))

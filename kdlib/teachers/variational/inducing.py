@@ -27,35 +27,47 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from kdlib.teachers.variational.inducing_weights import InducingWeights
 from kdlib.teachers.variational.options import Options
 from kdlib.teachers.variational.posterior import Posterior, from_raw, to_raw
 
 DIAGONAL_FLOOR = 0.01
 """Least value of D: Ψ ⪰ 1e-4 I keeps its Cholesky factorisation safe in float32."""
+DIAGONAL_INITIAL = 0.1
+"""Its first value."""
 
 
 class Side(NamedTuple):
-    """Hold what the rows or the columns contribute: X (m, d), F (m, m) and L (m, m), Ψ = L Lᵀ."""
+    """Hold what the rows or the columns contribute: X (m, d) and F (m, m)."""
 
     x: Tensor
     f: Tensor
-    cholesky: Tensor
 
 
-def invert(cholesky: Tensor) -> Tensor:
-    """Return L⁻¹ of a Cholesky factor L."""
-    eye = torch.eye(len(cholesky), dtype=cholesky.dtype, device=cholesky.device)
-    inverse: Tensor = torch.linalg.solve_triangular(cholesky, eye, upper=False)
-    return inverse
+class InducingWeights(nn.Module):
+    """Hold q(V) = Π N(m_ij, s_ij²); `start` is the first mean, (rows, columns)."""
+
+    def __init__(self, start: Tensor, options: Options) -> None:
+        super().__init__()
+        self.mean, self.cap = nn.Parameter(start.clone()), options.max_sd
+        self.raw_sd = nn.Parameter(torch.full_like(start, to_raw(options.initial_sd, self.cap)))
+
+    def sd(self) -> Tensor:
+        """Return s, (rows, columns), below its cap."""
+        return from_raw(self.raw_sd, self.cap)
+
+    def draw(self, samples: int, generator: torch.Generator | None) -> Tensor:
+        """Draw V, (samples, rows, columns)."""
+        mean = self.mean
+        noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return torch.addcmul(mean, noise, self.sd())
 
 
 class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
-    """Hold q(W) = ∫ q(W | U) q(U) dU of one layer.
+    """Hold q(W) = ∫ q(W | V) q(V) dV of one layer.
 
-    KL = KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½). U has m_r = min(inducing_rows, d_out) rows and
+    KL = KL(q(V) ‖ N(0, I)) + d_out d_in (λ²/2 − ln λ − ½). V has m_r = min(inducing_rows, d_out) rows and
     m_c = min(inducing_columns, d_in) columns. Z starts with orthonormal rows, drawn from torch's global
-    generator, and the mean of U where the mean of W is the projection of `weight` on what Z spans.
+    generator, and the mean of V where the mean of W is the projection of `weight` on what Z spans.
 
     Args:
         weight: (d_out, d_in), the deterministic layer's first weights.
@@ -67,18 +79,17 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
         weight = weight.detach()
         d_out, d_in = weight.shape
         self.prior_sd = options.prior_scale / d_in**0.5
-        self.whitened, self.lambda_max = options.whitened, options.lambda_max
+        self.lambda_max = options.lambda_max
         rows, columns = min(options.inducing_rows, d_out), min(options.inducing_columns, d_in)
         self.z_row = nn.Parameter(nn.init.orthogonal_(weight.new_empty(rows, d_out)))
         self.z_column = nn.Parameter(nn.init.orthogonal_(weight.new_empty(columns, d_in)))
-        raw = to_raw(options.diagonal_initial - DIAGONAL_FLOOR, None)
+        raw = to_raw(DIAGONAL_INITIAL - DIAGONAL_FLOOR, None)
         self.raw_d_row = nn.Parameter(weight.new_full((rows,), raw))
         self.raw_d_column = nn.Parameter(weight.new_full((columns,), raw))
         self.raw_lambda = nn.Parameter(weight.new_tensor(to_raw(options.lambda_initial, self.lambda_max)))
         with torch.no_grad():
-            psi = 1 + options.diagonal_initial**2  # Ψ = psi I, as Z has orthonormal rows
-            start = self.z_row @ weight @ self.z_column.mT * (psi / self.prior_sd)
-            self.inducing = InducingWeights(start if self.whitened else psi * start, options)
+            psi = 1 + DIAGONAL_INITIAL**2  # Ψ = psi I, as Z has orthonormal rows
+            self.inducing = InducingWeights(self.z_row @ weight @ self.z_column.mT * (psi / self.prior_sd), options)
 
     def lambda_(self) -> Tensor:
         """Return λ in (0, lambda_max), a scalar."""
@@ -86,29 +97,17 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
 
     @staticmethod
     def side(z: Tensor, raw_d: Tensor) -> Side:
-        """Return X = L⁻¹ Z, F = L⁻¹ D and L, the Cholesky factor of Z Zᵀ + D²."""
+        """Return X = L⁻¹ Z and F = L⁻¹ D, with L the Cholesky factor of Z Zᵀ + D²."""
         d = torch.diag(DIAGONAL_FLOOR + raw_d.exp())
         cholesky = torch.linalg.cholesky(z @ z.mT + d.square())
         y = torch.linalg.solve_triangular(cholesky, torch.cat([z, d], 1), upper=False)
-        return Side(y[:, : z.shape[1]], y[:, z.shape[1] :], cholesky)
+        return Side(y[:, : z.shape[1]], y[:, z.shape[1] :])
 
     def compute_factors(self) -> tuple[Side, Side, Tensor, Tensor]:
         """Return the rows' and the columns' `Side`, the mean of W, (d_out, d_in), and λ."""
         row, column = self.side(self.z_row, self.raw_d_row), self.side(self.z_column, self.raw_d_column)
-        return row, column, self.mean_given(self.inducing.mean, row, column), self.lambda_()
-
-    def whiten(self, u: Tensor, row: Side, column: Side) -> Tensor:
-        """Return V = L_r⁻¹ U L_c⁻ᵀ of `u`, (..., m_r, m_c), which is V itself if q is over it."""
-        if self.whitened:
-            return u
-        left = torch.linalg.solve_triangular(row.cholesky, u, upper=False)
-        whitened: Tensor = torch.linalg.solve_triangular(column.cholesky.mT, left, upper=True, left=False)
-        return whitened
-
-    def mean_given(self, u: Tensor, row: Side, column: Side) -> Tensor:
-        """Return E[W | U] = σ X_rᵀ V X_c, (..., d_out, d_in)."""
-        mean: Tensor = self.prior_sd * (row.x.mT @ self.whiten(u, row, column) @ column.x)
-        return mean
+        mean: Tensor = self.prior_sd * (row.x.mT @ self.inducing.mean @ column.x)  # E[W | V] = σ X_rᵀ V X_c
+        return row, column, mean, self.lambda_()
 
     def centre(self) -> Tensor:
         return self.factors()[2]
@@ -116,29 +115,24 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
     def draw(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
         return self.draw_given(self.inducing.draw(samples, generator), generator)
 
-    def draw_given(self, u: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw W from q(W | U) for each `u`, (samples, m_r, m_c), by Matheron's rule."""
+    def draw_given(self, v: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw W from q(W | V) for each `v`, (samples, m_r, m_c), by Matheron's rule."""
         row, column, _, lam = self.factors()
         (m_r, d_out), (m_c, d_in) = row.x.shape, column.x.shape
         noise = torch.randn(
-            len(u) * (d_out * d_in + d_out * m_c + m_r * m_c), generator=generator, dtype=u.dtype, device=u.device
+            len(v) * (d_out * d_in + d_out * m_c + m_r * m_c), generator=generator, dtype=v.dtype, device=v.device
         )
-        w, outer, inner = torch.split(noise, [len(u) * size for size in (d_out * d_in, d_out * m_c, m_r * m_c)])
-        w = w.view(len(u), d_out, d_in)
-        h = w @ column.x.mT + outer.view(len(u), d_out, m_c) @ column.f.mT
-        v_bar = row.x @ h + row.f @ inner.view(len(u), m_r, m_c)
-        scaled = self.prior_sd * (row.x.mT @ (self.whiten(u, row, column) - lam * v_bar))
+        w, outer, inner = torch.split(noise, [len(v) * size for size in (d_out * d_in, d_out * m_c, m_r * m_c)])
+        w = w.view(len(v), d_out, d_in)
+        h = w @ column.x.mT + outer.view(len(v), d_out, m_c) @ column.f.mT
+        v_bar = row.x @ h + row.f @ inner.view(len(v), m_r, m_c)
+        scaled = self.prior_sd * (row.x.mT @ (v - lam * v_bar))
         return torch.addcmul(scaled @ column.x, w, self.prior_sd * lam)
 
     def kl(self) -> Tensor:
-        """Return KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar)."""
+        """Return KL(q(V) ‖ N(0, I)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar)."""
         q, lam = self.inducing, self.lambda_()
-        rows, columns = q.mean.shape
         conditional = self.z_row.shape[1] * self.z_column.shape[1] * (lam.square() / 2 - lam.log() - 0.5)
-        size = rows * columns
-        if self.whitened:
-            return 0.5 * (q.energy(None, None) - size - q.log_det()) + conditional
-        row = self.side(self.z_row, self.raw_d_row).cholesky
-        column = self.side(self.z_column, self.raw_d_column).cholesky
-        prior = 2 * (columns * row.diagonal().log().sum() + rows * column.diagonal().log().sum())
-        return 0.5 * (q.energy(invert(row), invert(column)) - size - q.log_det() + prior) + conditional
+        variance = q.sd().square()
+        energy = q.mean.square().sum() + variance.sum()
+        return 0.5 * (energy - variance.numel() - 2 * q.sd().log().sum()) + conditional

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from kdlib.teachers.variational.options import Options
-from kdlib.teachers.variational.posterior import Posterior, from_raw, gaussian_kl, to_raw
+from kdlib.teachers.variational.posterior import Posterior, from_raw, to_raw
 
 
 class MeanField(Posterior[tuple[Tensor, Tensor]]):
@@ -44,4 +44,6 @@ class MeanField(Posterior[tuple[Tensor, Tensor]]):
         return torch.addcmul(mean, noise, sd)
 
     def kl(self) -> Tensor:
-        return gaussian_kl(self.mean / self.prior_sd, self.relative_sd())
+        mean, sd = self.mean / self.prior_sd, self.relative_sd()
+        divergence: Tensor = (0.5 * (sd.square() + mean.square() - 1) - sd.log()).sum()
+        return divergence

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager, nullcontext
 from typing import Generic, Self, TypeVar
 
 import torch
@@ -24,18 +23,6 @@ def from_raw(raw: Tensor, cap: float | None) -> Tensor:
     A clamp would do, but its gradient is zero above the cap: what once touched it would stay there.
     """
     return raw.exp() if cap is None else cap * torch.sigmoid(raw)
-
-
-def without_autocast(device: str) -> AbstractContextManager[object]:
-    """Return a context in which tensors on a device of this type keep their own precision."""
-    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-        return torch.autocast(device, enabled=False)
-    return nullcontext()
-
-
-def gaussian_kl(mean: Tensor, sd: Tensor) -> Tensor:
-    """Return KL(N(mean, sd²) ‖ N(0, 1)) = Σ ½(sd² + mean² − 1) − ln sd, in nats (a scalar)."""
-    return (0.5 * (sd.square() + mean.square() - 1) - sd.log()).sum()
 
 
 class Posterior(nn.Module, ABC, Generic[Factors]):
