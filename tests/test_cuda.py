@@ -25,8 +25,8 @@ from kdlib.teachers.contract import Teacher
 from kdlib.teachers.laplace import LaplaceConfig
 from kdlib.teachers.laplace.fit import fit
 from kdlib.teachers.making import Making
+from kdlib.teachers.variational import PUBLISHED, VariationalConfig
 from kdlib.teachers.variational.bayesianize import bayesianize
-from kdlib.teachers.variational.options import Options
 from kdlib.teachers.variational.sampling import sample_forward
 from kdlib.training.hardware import seed_everything
 from kdlib.training.loop import Batch, History
@@ -126,7 +126,9 @@ def test_kept_answers_are_live_ones(tmp_path: Path) -> None:
 
 def test_draws_depend_on_their_generator_alone() -> None:
     torch.manual_seed(0)
-    network = bayesianize(build("cnn4", 10, 1, 8), Options(inducing_rows=4, inducing_columns=5)).cuda()
+    network = bayesianize(
+        build("cnn4", 10, 1, 8), VariationalConfig(**PUBLISHED, inducing_rows=4, inducing_columns=5)
+    ).cuda()
     images = torch.rand(16, 1, 8, 8, device="cuda")
 
     def drawn(vectorised: bool, seed: int = 3) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from kdlib import data, models
 from kdlib.base.errors import InputError
-from kdlib.data.dataset import Dataset, to_float
+from kdlib.data.dataset import Dataset
 from kdlib.data.options import Augmentation
 from kdlib.data.views import view
 from kdlib.models.network import Network
@@ -29,7 +29,7 @@ from kdlib.training.schedule import plan_steps
 class Making:
     """What a kind of teacher is made from, or restored from: config, shapes, parents and, to fit, data and a run."""
 
-    config: TrainingConfig
+    config: Any
     hardware: Hardware
     name: str
     classes: tuple[str, ...]
@@ -133,7 +133,7 @@ def check_numbers(wanted: Mapping[str, torch.dtype], tensors: Mapping[str, Tenso
         tensor, last = tensors[key], key.rpartition(".")[2]
         problem = ""
         if tensor.dtype != dtype:
-            problem = f"is of type {_type(tensor.dtype)}, allowed is {_type(dtype)}"
+            problem = f"is of type {tensor.dtype}, allowed is {dtype}".replace("torch.", "")
         elif not bool(tensor.isfinite().all()):
             problem = "holds NaN or an infinity, allowed are finite numbers"
         elif last == "std" and not bool((tensor > 0).all()):
@@ -142,10 +142,6 @@ def check_numbers(wanted: Mapping[str, torch.dtype], tensors: Mapping[str, Tenso
             problem = f"holds {float(tensor.min()):g}, allowed is 0 or above"
         if problem:
             raise InputError(f"The weights of {name} are refused: {key} {problem}.")
-
-
-def _type(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 @dataclass
@@ -173,13 +169,11 @@ class Images:
         pad = data.family_of(self.config.dataset).pad(self.dataset.shape[-1])
         for part in torch.split(rows, BATCH):
             pixels = self.dataset.train.pixels[part].to(device)
-            images = to_float(view(pixels, self.augmentation, self.config.seed, 0, part.to(device), pad))
-            yield self.hardware.layout(images), self.dataset.train.labels[part].to(device)
+            seen = view(pixels, self.augmentation, self.config.seed, 0, part.to(device), pad)
+            yield self.hardware.images(seen), self.dataset.train.labels[part].to(device)
 
     def validation(self) -> list[tuple[Tensor, Tensor]]:
         """Return the validation images as batches like those."""
         split, device = self.dataset.val, self.hardware.torch_device
-        return [
-            (self.hardware.layout(split.take(rows).to(device)), split.labels[rows].to(device))
-            for rows in torch.split(torch.arange(len(split)), BATCH)
-        ]
+        parts = torch.split(torch.arange(len(split)), BATCH)
+        return [(self.hardware.images(split.pixels[rows]), split.labels[rows].to(device)) for rows in parts]

@@ -82,8 +82,9 @@ def test_cmi_is_the_metric_of_that_name() -> None:
 
 def test_cmi_of_certain_and_of_constant_predictions() -> None:
     labels = torch.tensor([0, 0, 1])
-    certain = torch.eye(3)[torch.tensor([0, 1, 2])]  # log 0 among them
-    value = conditional_mutual_information(certain.log(), labels, centroids([(certain, labels)], CLASSES))
+    certain = torch.eye(3)
+    almost = certain.clamp_min(torch.finfo(certain.dtype).tiny)
+    value = conditional_mutual_information(almost.log(), labels, centroids([(certain, labels)], CLASSES))
     assert float(value) == pytest.approx(2 / 3 * math.log(2), rel=1e-6)
     constant = torch.full((3, CLASSES), 1 / 3)
     assert float(conditional_mutual_information(constant.log(), labels, constant)) == pytest.approx(0, abs=1e-7)
@@ -191,31 +192,9 @@ def test_where_each_mode_takes_its_centroids_from() -> None:
             optimizer.zero_grad()
             objective(batch(images, labels)).backward()
             optimizer.step()
-            assert torch.equal(before, objective.centroids) == (mode is not Centroids.RUNNING)
+            assert torch.equal(before, objective.centroids)
     assert torch.equal(*seen[Centroids.FIXED])
     assert not torch.equal(*seen[Centroids.EPOCH])
-    assert not torch.equal(*seen[Centroids.RUNNING])
-
-
-def test_running_centroids_decay_towards_the_batch() -> None:
-    images, labels = blobs(30, 1)
-    kept = labels != 2  # a batch without class 2
-    objective = MCMIObjective(mlp(), 0.2, [(images, labels)], CLASSES, Centroids.RUNNING)
-    objective.decay = 0.9
-    objective.start_epoch(0)
-    before = objective.centroids.clone()
-    objective.train()
-    with torch.no_grad():
-        p = copy.deepcopy(objective.network)(images[kept]).softmax(1)
-    objective(batch(images[kept], labels[kept]))
-    for c in (0, 1):
-        torch.testing.assert_close(objective.centroids[c], 0.9 * before[c] + 0.1 * p[labels[kept] == c].mean(0))
-    assert torch.equal(objective.centroids[2], before[2])
-    torch.testing.assert_close(objective.centroids.sum(1), torch.ones(CLASSES))
-    moved = objective.centroids.clone()
-    objective.eval()
-    objective(batch(images, labels))
-    assert torch.equal(objective.centroids, moved)  # only training moves them
 
 
 def test_refresh_leaves_the_network_as_it_was() -> None:

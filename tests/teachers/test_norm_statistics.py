@@ -27,10 +27,9 @@ from kdlib.teachers.contract import PARTS, in_batches, outputs_on
 from kdlib.teachers.evaluation import evaluate
 from kdlib.teachers.kind import TeacherConfig
 from kdlib.teachers.kinds import KINDS
-from kdlib.teachers.variational import calibration, norms
+from kdlib.teachers.variational import NormStatistics, calibration, norms
 from kdlib.teachers.variational import teacher as variational_teacher
 from kdlib.teachers.variational.bayesianize import layers
-from kdlib.teachers.variational.options import NormStatistics
 from kdlib.teachers.variational.sampling import pinned, sample_forward
 from kdlib.teachers.variational.teacher import Drawn
 from kdlib.training.loop import Batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,15 +16,20 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from kdlib.models import build
 from kdlib.teachers.contract import evaluating
-from kdlib.teachers.variational import inducing
+from kdlib.teachers.variational import PUBLISHED, Family, VariationalConfig, inducing
 from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight, posteriors
 from kdlib.teachers.variational.inducing import DIAGONAL_FLOOR, Inducing
 from kdlib.teachers.variational.mean_field import MeanField
-from kdlib.teachers.variational.options import Family, Options
 from kdlib.teachers.variational.sampling import draw, pinned, sample_forward
 
-MEAN_FIELD = Options(family=Family.MEAN_FIELD)
-SMALL = Options(inducing_rows=4, inducing_columns=5)
+
+def options_of(**given: Any) -> VariationalConfig:
+    """Return the published config with what is given in its place."""
+    return VariationalConfig(**{**PUBLISHED, **given})
+
+
+MEAN_FIELD = options_of(family=Family.MEAN_FIELD)
+SMALL = options_of(inducing_rows=4, inducing_columns=5)
 EVERY = {"mean_field": MEAN_FIELD, "inducing": SMALL}
 every = pytest.mark.parametrize("options", EVERY.values(), ids=EVERY.keys())
 
@@ -44,7 +50,7 @@ def small_net(bias: bool = True) -> nn.Sequential:
     )
 
 
-def bayesian(options: Options, seed: int = 0) -> nn.Module:
+def bayesian(options: VariationalConfig, seed: int = 0) -> nn.Module:
     """Return `small_net` made Bayesian, its parameters and statistics away from where they start."""
     torch.manual_seed(seed)
     network = bayesianize(small_net(), options)
@@ -67,7 +73,7 @@ def scatter(module: nn.Module, scale: float = 0.3) -> None:
             parameter.add_(scale * torch.randn_like(parameter))
 
 
-def inducing_layer(options: Options, d_out: int = 3, d_in: int = 4) -> Inducing:
+def inducing_layer(options: VariationalConfig, d_out: int = 3, d_in: int = 4) -> Inducing:
     torch.manual_seed(1)
     layer = Inducing(torch.randn(d_out, d_in, dtype=torch.float64), options)
     scatter(layer)
@@ -105,12 +111,12 @@ def assert_moments(draws: Tensor, mean: Tensor, covariance: Tensor) -> None:
 
 def test_mean_field_kl_is_that_of_torch_distributions() -> None:
     torch.manual_seed(0)
-    network = bayesianize(small_net(), Options(family=Family.MEAN_FIELD, prior_scale=0.7, initial_sd=0.2))
+    network = bayesianize(small_net(), options_of(family=Family.MEAN_FIELD, prior_scale=0.7, initial_sd=0.2))
     scatter(network)
     expected = torch.zeros(())
     for posterior in posteriors(network):
         assert isinstance(posterior, MeanField)
-        mean, sd = posterior.factors()
+        mean, sd = posterior.mean, posterior.prior_sd * posterior.sd()
         prior = Normal(torch.zeros_like(mean), 0.7 / mean.shape[1] ** 0.5)
         expected = expected + kl_divergence(Normal(mean, sd), prior).sum()
     torch.testing.assert_close(kl(network), expected)
@@ -118,15 +124,15 @@ def test_mean_field_kl_is_that_of_torch_distributions() -> None:
 
 def test_mean_field_draws_have_its_mean_and_sd() -> None:
     torch.manual_seed(0)
-    posterior = MeanField(torch.randn(2, 3, dtype=torch.float64), Options(family=Family.MEAN_FIELD, initial_sd=0.5))
+    posterior = MeanField(torch.randn(2, 3, dtype=torch.float64), options_of(family=Family.MEAN_FIELD, initial_sd=0.5))
     scatter(posterior)
-    mean, sd = (x.detach().flatten() for x in posterior.factors())
+    mean, sd = (x.detach().flatten() for x in (posterior.mean, posterior.prior_sd * posterior.sd()))
     assert_moments(posterior.draw(100_000).detach().flatten(1), mean, sd.square().diag())
 
 
 def test_inducing_kl_is_that_of_torch_distributions() -> None:
     """KL of q(V), and of q(W | V) for any V, both from explicit covariance matrices."""
-    options = Options(inducing_rows=2, inducing_columns=3, initial_sd=0.05)
+    options = options_of(inducing_rows=2, inducing_columns=3, initial_sd=0.05)
     layer = inducing_layer(options)
     q = layer.inducing
     sd = 0.1 * torch.sigmoid(q.raw_sd).flatten()
@@ -142,7 +148,7 @@ def test_inducing_kl_is_that_of_torch_distributions() -> None:
 
 @pytest.mark.parametrize("size", [(2, 3), (3, 4)])
 def test_matheron_draws_have_the_conditional_mean_and_covariance(size: tuple[int, int], wide: None) -> None:
-    options = Options(inducing_rows=size[0], inducing_columns=size[1], lambda_initial=0.6, lambda_max=1.0)
+    options = options_of(inducing_rows=size[0], inducing_columns=size[1], lambda_initial=0.6, lambda_max=1.0)
     layer = inducing_layer(options)
     with torch.no_grad():
         v = torch.randn(size, dtype=torch.float64)
@@ -155,7 +161,7 @@ def test_matheron_draws_have_the_conditional_mean_and_covariance(size: tuple[int
 
 def test_matheron_with_lambda_one_and_prior_v_gives_the_prior_of_w(wide: None) -> None:
     """Integrating the conditional over p(V) must return N(0, σ²): the blocks fit together."""
-    layer = inducing_layer(Options(inducing_rows=2, inducing_columns=3, lambda_max=1.0))
+    layer = inducing_layer(options_of(inducing_rows=2, inducing_columns=3, lambda_max=1.0))
     with torch.no_grad():
         layer.raw_lambda.fill_(40.0)  # λ = 1
         draws = layer.draw_given(torch.randn(200_000, 2, 3, dtype=torch.float64)).flatten(1)
@@ -164,13 +170,13 @@ def test_matheron_with_lambda_one_and_prior_v_gives_the_prior_of_w(wide: None) -
 
 
 def test_draws_of_v_have_the_mean_and_covariance_that_the_kl_uses() -> None:
-    q = inducing_layer(Options(inducing_rows=2, inducing_columns=3, initial_sd=0.05)).inducing
+    q = inducing_layer(options_of(inducing_rows=2, inducing_columns=3, initial_sd=0.05)).inducing
     with torch.no_grad():
         assert_moments(q.draw(200_000, None).flatten(1), q.mean.flatten(), q.sd().square().flatten().diag())
 
 
 @every
-def test_without_spread_every_draw_is_the_deterministic_twin(options: Options) -> None:
+def test_without_spread_every_draw_is_the_deterministic_twin(options: VariationalConfig) -> None:
     """λ → 0, sd → 0: all draws equal a plain network with the posterior's centre as its weights."""
     network = bayesian(options)
     with torch.no_grad():
@@ -203,7 +209,7 @@ def test_a_network_starts_as_itself() -> None:
     x = torch.randn(4, 2, 6, 6)
     expected = plain(x).detach()
     torch.testing.assert_close(mean_forward(bayesianize(copy.deepcopy(plain), MEAN_FIELD), x), expected)
-    torch.testing.assert_close(mean_forward(bayesianize(plain, Options()), x), expected)
+    torch.testing.assert_close(mean_forward(bayesianize(plain, options_of()), x), expected)
 
 
 def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:
@@ -225,7 +231,7 @@ def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:
 
     def elbo() -> Tensor:
         optimiser.zero_grad()
-        mean, sd = posterior.factors()
+        mean, sd = posterior.mean, posterior.prior_sd * posterior.sd()
         loss = kl(network)
         for point in points:
             with pinned(network, [mean + sd * point]):
@@ -234,7 +240,7 @@ def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:
         return loss
 
     optimiser.step(elbo)
-    mean, sd = posterior.factors()
+    mean, sd = posterior.mean, posterior.prior_sd * posterior.sd()
     torch.testing.assert_close(mean[0], exact, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(sd[0].square(), 1 / precision.diagonal(), atol=0, rtol=1e-4)
 
@@ -245,7 +251,7 @@ def test_one_sample_a_step_finds_the_posterior_mean(family: Family) -> None:
     torch.manual_seed(0)
     x = torch.randn(40, 3)
     y = x @ torch.tensor([1.0, -2.0, 0.5]) + 0.1 * torch.randn(40)
-    network = bayesianize(nn.Linear(3, 1, bias=False), Options(family=family, lambda_initial=0.029))
+    network = bayesianize(nn.Linear(3, 1, bias=False), options_of(family=family, lambda_initial=0.029))
     sigma = 1 / 3**0.5
     exact = torch.linalg.solve(x.T @ x + 0.04 * torch.eye(3) / sigma**2, x.T @ y)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.03)
@@ -267,7 +273,7 @@ def test_kl_weight_is_off_then_rises_linearly_to_one() -> None:
 
 
 @every
-def test_state_round_trip_is_strict_and_draws_are_the_same(options: Options, tmp_path: Path) -> None:
+def test_state_round_trip_is_strict_and_draws_are_the_same(options: VariationalConfig, tmp_path: Path) -> None:
     network, other = bayesian(options), bayesian(options, seed=5)
     x = torch.randn(4, 2, 6, 6)
     expected = sample_forward(network, x, 4, torch.Generator().manual_seed(3))
@@ -284,7 +290,7 @@ def test_state_round_trip_is_strict_and_draws_are_the_same(options: Options, tmp
 
 
 @every
-def test_gradients_reach_every_parameter(options: Options) -> None:
+def test_gradients_reach_every_parameter(options: VariationalConfig) -> None:
     network = bayesian(options).train()
     x, y = torch.randn(8, 2, 6, 6), torch.randint(5, (8,))
     likelihood = F.cross_entropy(network(x), y)
@@ -299,7 +305,7 @@ def test_gradients_reach_every_parameter(options: Options) -> None:
 
 
 @every
-def test_training_draws_anew_each_pass_and_evaluation_is_deterministic(options: Options) -> None:
+def test_training_draws_anew_each_pass_and_evaluation_is_deterministic(options: VariationalConfig) -> None:
     network = bayesian(options).train()
     x = torch.randn(4, 2, 6, 6)
     assert not torch.equal(network(x), network(x))
@@ -310,7 +316,7 @@ def test_training_draws_anew_each_pass_and_evaluation_is_deterministic(options: 
 
 
 @every
-def test_loop_and_vectorised_pass_agree_for_the_same_draws(options: Options) -> None:
+def test_loop_and_vectorised_pass_agree_for_the_same_draws(options: VariationalConfig) -> None:
     network = bayesian(options)
     x = torch.randn(4, 2, 6, 6)
     outputs = [
@@ -347,7 +353,7 @@ def test_sampling_leaves_the_network_as_it_was() -> None:
 
 
 @every
-def test_cached_factors_follow_the_parameters(options: Options) -> None:
+def test_cached_factors_follow_the_parameters(options: VariationalConfig) -> None:
     network = bayesian(options)
     x = torch.randn(4, 2, 6, 6)
     old = sample_forward(network, x, 2, torch.Generator().manual_seed(1))
@@ -392,7 +398,7 @@ def test_a_bayesian_network_survives_pickling_by_torch() -> None:
 
 @pytest.mark.parametrize("family", list(Family))
 def test_bf16_autocast_draws_in_float32(family: Family) -> None:
-    network = bayesian(Options(family=family))
+    network = bayesian(options_of(family=family))
     x, y = torch.randn(8, 2, 6, 6), torch.randint(5, (8,))
     expected, divergence = sample_forward(network, x, 3, torch.Generator().manual_seed(1)), kl(network)
     with torch.autocast("cpu", torch.bfloat16):

@@ -81,17 +81,16 @@ class Laplace(Kind):
     may_be_tempered = True
     starts_with = "parent"
 
-    def completed(self, config: TeacherConfig, parents: Sequence[TeacherConfig]) -> TeacherConfig:
+    def completed(self, config: LaplaceConfig, parents: Sequence[TeacherConfig]) -> TeacherConfig:
         """Return the config with the parent's training; without augmentation clean images are those as viewed."""
-        config = super().completed(config, parents)
-        clean = config.augmentation is Augmentation.NONE
-        return config.model_copy(update={"fit_augmented": False}) if clean else config
+        completed = super().completed(config, parents)
+        clean = completed.augmentation is Augmentation.NONE
+        return completed.model_copy(update={"fit_augmented": False}) if clean else completed
 
-    def check_network(self, config: TeacherConfig, network: Network) -> None:
+    def check_network(self, config: LaplaceConfig, network: Network) -> None:
         """Refuse a network that cannot have this posterior; the sentence says what it would take, or what to choose."""
         from torch import nn
 
-        assert isinstance(config, LaplaceConfig)
         last = config.subset_of_weights is SubsetOfWeights.LAST_LAYER
         weights = sum(p.numel() for p in (network.head if last else network).parameters())
         if config.hessian is HessianStructure.FULL and weights > FULL_LIMIT:
@@ -121,12 +120,10 @@ class Laplace(Kind):
         A grid whose best prior precision is its first or last gives a posterior all the same, which is not refused: the
         provenance says `prior_precision_at_limit`.
         """
-        from kdlib.models.network import Network
         from kdlib.teachers.laplace.fit import Averaged, fit
         from kdlib.teachers.making import Images, Made
 
         config, (parent,) = making.config, making.parents
-        assert isinstance(config, LaplaceConfig) and isinstance(parent.network, Network)
         seen = (config.augmentation or Augmentation.NONE) if config.fit_augmented else Augmentation.NONE
         images = Images(config, making.data, making.hardware, seen)
         posterior = fit(config, parent.network, images, images.validation())
@@ -135,9 +132,7 @@ class Laplace(Kind):
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the posterior of these tensors around the parent."""
-        from kdlib.models.network import Network
         from kdlib.teachers.laplace.fit import Averaged, posterior_of
 
         config, (parent,) = making.config, making.parents
-        assert isinstance(config, LaplaceConfig) and isinstance(parent.network, Network)
         return Averaged(posterior_of(config, parent.network, tensors), parent, making.name)

@@ -23,22 +23,17 @@ from kdlib.teachers.contract import evaluating
 from kdlib.teachers.mcmi import Centroids
 from kdlib.training.loop import Batch
 
-DECAY = 0.9999
-"""What `running` centroids keep of themselves at a step."""
-
 
 def conditional_mutual_information(log_probs: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
     """Return the mean over images of KL(p(·|x) ‖ Q_y), in nats.
 
     Args:
-        log_probs: `(n, classes)`, normalised; −inf stands for a probability of zero.
+        log_probs: `(n, classes)`, normalised and finite.
         labels: `(n,)` int64.
         centroids: Q `(classes, classes)`, a row for each label; no gradient flows into it.
     """
-    limits = torch.finfo(log_probs.dtype)
-    targets = centroids.detach().to(log_probs.dtype).clamp_min(limits.tiny).log_()[labels]
-    finite = log_probs.clamp_min(limits.min)  # so that p ln p is 0 at p = 0, and not nan
-    return F.kl_div(targets, finite, reduction="batchmean", log_target=True)
+    targets = centroids.detach().to(log_probs.dtype).clamp_min(torch.finfo(log_probs.dtype).tiny).log_()[labels]
+    return F.kl_div(targets, log_probs, reduction="batchmean", log_target=True)
 
 
 def centroids(batches: Iterable[tuple[Tensor, Tensor]], classes: int) -> Tensor:
@@ -70,7 +65,6 @@ class MCMIObjective(nn.Module):
     """
 
     centroids: Tensor
-    decay = DECAY
 
     def __init__(
         self,
@@ -106,16 +100,7 @@ class MCMIObjective(nn.Module):
             self.centroids.copy_(centroids(answers(), len(self.centroids)))
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the scalar loss CE − λ·CMI of a batch, in nats; running centroids move on, in train mode."""
+        """Return the scalar loss CE − λ·CMI of a batch, in nats."""
         log_probs = self.network(batch.images).float().log_softmax(-1)
         cmi = conditional_mutual_information(log_probs, batch.labels, self.centroids)
-        if self.mode is Centroids.RUNNING and self.training:
-            self._follow(log_probs.detach().exp(), batch.labels)
         return torch.sub(F.nll_loss(log_probs, batch.labels), cmi, alpha=self.weight)
-
-    @torch.no_grad()
-    def _follow(self, probs: Tensor, labels: Tensor) -> None:
-        """Move the centroids of the classes in a batch towards their means there."""
-        counts = torch.bincount(labels, minlength=len(self.centroids))[:, None].clamp_min_(1)
-        apart = torch.zeros_like(self.centroids).index_add_(0, labels, probs - self.centroids[labels])
-        self.centroids.addcdiv_(apart, counts, value=1 - self.decay)

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from kdlib.teachers.variational import Family
 from kdlib.teachers.variational.inducing import Inducing
 from kdlib.teachers.variational.mean_field import MeanField
-from kdlib.teachers.variational.options import Family, Options
-from kdlib.teachers.variational.posterior import Posterior
 from kdlib.training.hardware import without_autocast
 
-FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}
+Posterior = MeanField | Inducing
+"""What both have: `draw`, `centre` and `kl`."""
+
+FAMILIES: dict[Family, type[Posterior]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}
 
 
 class Variational(nn.Module):
@@ -25,7 +27,7 @@ class Variational(nn.Module):
     for Monte Carlo in eval mode. Weights are drawn in the parameters' own precision, also under autocast.
     """
 
-    posterior: MeanField | Inducing
+    posterior: Posterior
     weight_shape: torch.Size
     has_bias: bool
     pinned: Tensor | None = None  # (d_out, d_in): used instead of a draw
@@ -74,13 +76,13 @@ VARIATIONAL: dict[type[nn.Module], type[VariationalConv2d | VariationalLinear]] 
 }
 
 
-def bayesianize(network: nn.Module, options: Options) -> nn.Module:
+def bayesianize(network: nn.Module, config: Any) -> nn.Module:
     """Give every Conv2d and Linear of `network` a posterior over its weights, in place, and return it.
 
     Weight and bias become one matrix (the bias its last column) with a posterior of the chosen family;
     batch norm stays deterministic. The layers stay the same objects, so that whatever refers to them goes on
     working; only their class gains the draw. Parameters keep dtype and device. The inducing family draws
-    its Z from torch's global generator.
+    its Z from torch's global generator. `config` is a `VariationalConfig` with nothing left open.
     """
     for layer in [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]:
         weight, bias = layer.weight.detach(), layer.bias
@@ -90,7 +92,7 @@ def bayesianize(network: nn.Module, options: Options) -> nn.Module:
         del layer.weight, layer.bias
         layer.__class__ = VARIATIONAL[type(layer)]
         layer.weight_shape, layer.has_bias = weight.shape, bias is not None  # type: ignore[assignment]
-        layer.posterior = FAMILIES[options.family](matrix, options)
+        layer.posterior = FAMILIES[config.family](matrix, config)
     return network
 
 
@@ -99,7 +101,7 @@ def layers(network: nn.Module) -> Iterator[VariationalConv2d | VariationalLinear
     return (module for module in network.modules() if isinstance(module, (VariationalConv2d, VariationalLinear)))
 
 
-def posteriors(network: nn.Module) -> list[Posterior[Any]]:
+def posteriors(network: nn.Module) -> list[Posterior]:
     """Return the posteriors of `network`, one a Bayesian layer."""
     return [layer.posterior for layer in layers(network)]
 

@@ -22,13 +22,12 @@ Source: Ritter, Kukla, Zhang, Li (2021), Sparse uncertainty representation in de
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from kdlib.teachers.variational.options import Options
-from kdlib.teachers.variational.posterior import Posterior, from_raw, to_raw
+from kdlib.teachers.variational.mean_field import Gaussian, from_raw, to_raw
 
 DIAGONAL_FLOOR = 0.01
 """Least value of D: Ψ ⪰ 1e-4 I keeps its Cholesky factorisation safe in float32."""
@@ -43,26 +42,11 @@ class Side(NamedTuple):
     f: Tensor
 
 
-class InducingWeights(nn.Module):
-    """Hold q(V) = Π N(m_ij, s_ij²); `start` is the first mean, (rows, columns)."""
-
-    def __init__(self, start: Tensor, options: Options) -> None:
-        super().__init__()
-        self.mean, self.cap = nn.Parameter(start.clone()), options.max_sd
-        self.raw_sd = nn.Parameter(torch.full_like(start, to_raw(options.initial_sd, self.cap)))
-
-    def sd(self) -> Tensor:
-        """Return s, (rows, columns), below its cap."""
-        return from_raw(self.raw_sd, self.cap)
-
-    def draw(self, samples: int, generator: torch.Generator | None) -> Tensor:
-        """Draw V, (samples, rows, columns)."""
-        mean = self.mean
-        noise = torch.randn(samples, *mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-        return torch.addcmul(mean, noise, self.sd())
+Factors = tuple[Side, Side, Tensor, Tensor]
+"""The rows' and the columns' `Side`, the mean of W, (d_out, d_in), and λ: what draws share."""
 
 
-class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
+class Inducing(nn.Module):
     """Hold q(W) = ∫ q(W | V) q(V) dV of one layer.
 
     KL = KL(q(V) ‖ N(0, I)) + d_out d_in (λ²/2 − ln λ − ½). V has m_r = min(inducing_rows, d_out) rows and
@@ -71,25 +55,28 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
 
     Args:
         weight: (d_out, d_in), the deterministic layer's first weights.
-        options: every option but `family` is used.
+        config: a `VariationalConfig` of this family, with nothing left open.
     """
 
-    def __init__(self, weight: Tensor, options: Options) -> None:
+    _cache: Factors | None = None
+
+    def __init__(self, weight: Tensor, config: Any) -> None:
         super().__init__()
         weight = weight.detach()
         d_out, d_in = weight.shape
-        self.prior_sd = options.prior_scale / d_in**0.5
-        self.lambda_max = options.lambda_max
-        rows, columns = min(options.inducing_rows, d_out), min(options.inducing_columns, d_in)
+        self.prior_sd = config.prior_scale / d_in**0.5
+        self.lambda_max = config.lambda_max
+        rows, columns = min(config.inducing_rows, d_out), min(config.inducing_columns, d_in)
         self.z_row = nn.Parameter(nn.init.orthogonal_(weight.new_empty(rows, d_out)))
         self.z_column = nn.Parameter(nn.init.orthogonal_(weight.new_empty(columns, d_in)))
         raw = to_raw(DIAGONAL_INITIAL - DIAGONAL_FLOOR, None)
         self.raw_d_row = nn.Parameter(weight.new_full((rows,), raw))
         self.raw_d_column = nn.Parameter(weight.new_full((columns,), raw))
-        self.raw_lambda = nn.Parameter(weight.new_tensor(to_raw(options.lambda_initial, self.lambda_max)))
+        self.raw_lambda = nn.Parameter(weight.new_tensor(to_raw(config.lambda_initial, self.lambda_max)))
         with torch.no_grad():
             psi = 1 + DIAGONAL_INITIAL**2  # Ψ = psi I, as Z has orthonormal rows
-            self.inducing = InducingWeights(self.z_row @ weight @ self.z_column.mT * (psi / self.prior_sd), options)
+            start = self.z_row @ weight @ self.z_column.mT * (psi / self.prior_sd)
+        self.inducing = Gaussian(start, config.initial_sd, cap=config.max_sd)  # q(V)
 
     def lambda_(self) -> Tensor:
         """Return λ in (0, lambda_max), a scalar."""
@@ -103,16 +90,30 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
         y = torch.linalg.solve_triangular(cholesky, torch.cat([z, d], 1), upper=False)
         return Side(y[:, : z.shape[1]], y[:, z.shape[1] :])
 
-    def compute_factors(self) -> tuple[Side, Side, Tensor, Tensor]:
-        """Return the rows' and the columns' `Side`, the mean of W, (d_out, d_in), and λ."""
+    def compute_factors(self) -> Factors:
+        """Return what draws share, with gradient where it is enabled."""
         row, column = self.side(self.z_row, self.raw_d_row), self.side(self.z_column, self.raw_d_column)
         mean: Tensor = self.prior_sd * (row.x.mT @ self.inducing.mean @ column.x)  # E[W | V] = σ X_rᵀ V X_c
         return row, column, mean, self.lambda_()
 
+    def factors(self) -> Factors:
+        """Return `compute_factors()`, in eval mode and without gradient kept until a mode is set again."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self.compute_factors()
+        if self._cache is None:
+            self._cache = self.compute_factors()
+        return self._cache
+
+    def train(self, mode: bool = True) -> Self:
+        self._cache = None  # what changes parameters trains, or asks in eval mode again
+        return super().train(mode)
+
     def centre(self) -> Tensor:
+        """Return the weights of the deterministic twin, (d_out, d_in): the mean."""
         return self.factors()[2]
 
     def draw(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw W, (samples, d_out, d_in), from a generator, or torch's global one."""
         return self.draw_given(self.inducing.draw(samples, generator), generator)
 
     def draw_given(self, v: Tensor, generator: torch.Generator | None = None) -> Tensor:

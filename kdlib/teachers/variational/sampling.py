@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -66,11 +66,6 @@ def vectorises(network: nn.Module, x: Tensor) -> bool:
     return work < VECTORISE_BELOW.get(x.device.type, 0)
 
 
-def stacked(several: Iterable[list[Tensor]]) -> list[Tensor]:
-    """Return lists of tensors, one a sample, as one list of tensors whose first dimension is the sample."""
-    return [torch.stack(same) for same in zip(*several, strict=True)]
-
-
 def sample_forward(
     network: nn.Module,
     x: Tensor,
@@ -109,8 +104,8 @@ def sample_forward(
             if numbered is None:
                 drawn, given = draw(network, len(chunk), generator), []
             else:
-                weights_of, norms_of = zip(*map(numbered, chunk), strict=True)
-                drawn, given = stacked(weights_of), stacked(norms_of)
+                several = zip(*map(numbered, chunk), strict=True)  # weights, then statistics, a list of each a sample
+                drawn, given = ([torch.stack(same) for same in zip(*lists, strict=True)] for lists in several)
             if vectorised:
                 with without_autocast(x.device.type):  # vmap has no mixed-precision batch norm
                     outputs.extend(torch.vmap(forward)(drawn, given))

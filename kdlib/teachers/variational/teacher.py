@@ -11,11 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib.base.hashing import stream
-from kdlib.data.dataset import to_float
 from kdlib.models.network import Network
 from kdlib.teachers.contract import Teacher
 from kdlib.teachers.making import Making
-from kdlib.teachers.variational import VariationalConfig, norms, options_of
+from kdlib.teachers.variational import VariationalConfig, norms
 from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight
 from kdlib.teachers.variational.sampling import DRAWS_AT_ONCE, Draw, draw, pinned, sample_forward
 from kdlib.training import loop as training
@@ -49,7 +48,7 @@ class Drawn(Teacher):
         self.images: Tensor | None = None
         if pixels is not None:
             self.block = BLOCK
-            self.images = placed(pixels, hardware)
+            self.images = hardware.images(pixels)
             norms.of_draws(network)
             with hardware.autocast():
                 norms.settle(network, self.images)
@@ -65,7 +64,6 @@ class Drawn(Teacher):
         """Return the statistics `(2, channels)` of every batch norm with these weights, or none: the running ones."""
         if self.images is None:
             return []
-        self.network.eval()
         with self.hardware.autocast(), pinned(self.network, weights):
             return norms.estimate(self.network, self.images)
 
@@ -97,15 +95,10 @@ class Drawn(Teacher):
         return sample_forward(self.network, x, samples, numbered=numbered)
 
 
-def placed(pixels: Tensor, hardware: Hardware) -> Tensor:
-    """Return stored pixels as images where and as a run computes."""
-    return hardware.layout(to_float(pixels.to(hardware.torch_device)))
-
-
 def bayesian(making: Making) -> Network:
     """Return the config's network with a posterior over its weights."""
     network = making.network()
-    bayesianize(network, options_of(making.config))
+    bayesianize(network, making.config)
     return network
 
 

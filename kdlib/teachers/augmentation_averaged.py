@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from kdlib.teachers.making import Making
 
 
+FIRST_PASS = 1_000_000
+"""Views that are averaged are those of passes that no training reaches."""
+
+
 class ViewsConfig(TeacherConfig):
     """How many views there are."""
 
@@ -45,12 +49,27 @@ class AugmentationAveraged(Kind):
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the average of the parent's outputs."""
-        from kdlib.teachers.augmentation_averaged.teacher import Views
         from kdlib.teachers.making import check_tensors
 
         check_tensors({}, tensors, f"{making.name} keeps no tensors")
         config, (parent,) = making.config, making.parents
-        assert isinstance(config, ViewsConfig)
         pad = data.family_of(config.dataset).pad(making.shape[-1])
-        seen = config.augmentation or Augmentation.NONE
-        return Views(parent, config.views, seen, config.seed, pad, making.name)
+        return over_views(parent, config.views, config.augmentation, config.seed, pad, making.name)
+
+
+def over_views(parent: Teacher, views: int, augmentation: Augmentation, seed: int, pad: int, name: str) -> Teacher:
+    """Return the teacher of a network's outputs `(views, n, classes)`, the first of them on the image itself.
+
+    All images are cropped and flipped alike within a view, so an image's answer does not depend on its batch.
+    """
+    import torch
+
+    from kdlib.data.views import view
+    from kdlib.teachers.contract import Derived
+
+    def answer(x: Tensor, samples: int) -> Tensor:
+        index = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        seen = [view(x, augmentation, seed, FIRST_PASS + k, index, pad) for k in range(views - 1)]
+        return torch.cat([parent._outputs(images, 1) for images in (x, *seen)])
+
+    return Derived((parent,), answer, name)

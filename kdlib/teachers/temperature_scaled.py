@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from kdlib.base.errors import InputError
+from kdlib.base.errors import InputError, NotFinite
 from kdlib.teachers.kind import DOT, Kind, Mark
 
 if TYPE_CHECKING:
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
     from kdlib.teachers.contract import Teacher
     from kdlib.teachers.making import Made, Making
+
+
+LOWEST, HIGHEST = 0.05, 20.0
+"""Temperatures between which the best one is sought."""
+CLOSE = 1e-3
+"""How near to an end, relative to it, the fitted temperature counts as there: a bounded search only approaches it."""
 
 
 class TemperatureScaled(Kind):
@@ -41,7 +47,6 @@ class TemperatureScaled(Kind):
 
         from kdlib.teachers.contract import outputs_on
         from kdlib.teachers.making import Made
-        from kdlib.teachers.temperature_scaled.teacher import at_limit, best_temperature
 
         (parent,) = making.parents
         outputs = torch.cat(list(outputs_on(parent, making.data.val)), 1)
@@ -56,8 +61,8 @@ class TemperatureScaled(Kind):
         Raises:
             InputError: what is kept is no temperature.
         """
+        from kdlib.teachers.contract import Derived
         from kdlib.teachers.making import check_tensors
-        from kdlib.teachers.temperature_scaled.teacher import Tempered
 
         check_tensors({"temperature": ()}, tensors, f"{making.name} is no temperature")
         fitted = float(tensors["temperature"])
@@ -65,4 +70,35 @@ class TemperatureScaled(Kind):
             raise InputError(
                 f"The temperature {fitted:g} of {making.name} is refused: allowed is a finite one above 0."
             )
-        return Tempered(making.parents[0], fitted, making.name)
+        (parent,) = making.parents
+        return Derived((parent,), lambda x, samples: parent._outputs(x, samples) / fitted, making.name)
+
+
+def best_temperature(outputs: Tensor, labels: Tensor) -> float:
+    """Return the temperature between `LOWEST` and `HIGHEST` of the lowest NLL of outputs `(samples, n, classes)`.
+
+    In float64, by Brent's method over ln T to 1e-6: the NLL is convex in 1/T for one sample, so it has one minimum.
+    Source: Guo et al., ICML 2017, section 4.2.
+
+    Raises:
+        NotFinite: an output is not finite, so that no temperature has an NLL.
+    """
+    from scipy.optimize import minimize_scalar
+    from torch.nn import functional as F
+
+    from kdlib.teachers.contract import combined_log
+
+    exact = outputs.double()
+    if not bool(exact.isfinite().all()):
+        raise NotFinite("The temperature cannot be fitted: some outputs on validation images are not finite.")
+
+    def nll(log_t: float) -> float:
+        return float(F.nll_loss(combined_log(exact, math.exp(log_t)), labels))
+
+    bounds = (math.log(LOWEST), math.log(HIGHEST))
+    return math.exp(float(minimize_scalar(nll, bounds=bounds, method="bounded", options={"xatol": 1e-6}).x))
+
+
+def at_limit(fitted: float) -> bool:
+    """Say whether a fitted temperature is an end of the range: the best one lies there or beyond."""
+    return fitted <= LOWEST * (1 + CLOSE) or fitted >= HIGHEST * (1 - CLOSE)

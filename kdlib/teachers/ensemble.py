@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdlib.base.config import parameter
 from kdlib.base.errors import InputError
-from kdlib.teachers.kind import Kind, Mark, P, Start, TeacherConfig, plain
+from kdlib.teachers.kind import Kind, Mark, Start, TeacherConfig, plain
 from kdlib.training.config import OWN
 
 if TYPE_CHECKING:
@@ -45,14 +45,13 @@ class Ensemble(Kind):
         """Return the size where members are named; without, it is their number."""
         return {"ensemble_size"} if config.members is not None else set()
 
-    def starts(self, config: TeacherConfig) -> list[Start]:
+    def starts(self, config: EnsembleConfig) -> list[Start]:
         """Return the members that are named, else those of this seed and of new ones."""
-        assert isinstance(config, EnsembleConfig)
         if config.members is not None:
             return [name for name in config.members.split("+") if name]
         return [plain(config, config.seed + STRIDE * i, *OWN) for i in range(config.ensemble_size)]
 
-    def roles(self, parents: Sequence[P], config: TeacherConfig) -> dict[str, P]:
+    def roles(self, parents: Sequence[Any], config: TeacherConfig) -> dict[str, Any]:
         """Number the members by seed and name, each once.
 
         Raises:
@@ -65,13 +64,21 @@ class Ensemble(Kind):
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the average of the members' outputs."""
-        from kdlib.teachers.ensemble.teacher import Average
         from kdlib.teachers.making import check_tensors
 
         check_tensors({}, tensors, f"{making.name} keeps no tensors")
-        return Average(making.parents, making.name)
+        return average(making.parents, making.name)
 
     def networks(self, teacher: Any, samples: int, seed: int) -> Iterator[Network]:
         """Yield the members' networks."""
         for member in teacher.members:
             yield member.network
+
+
+def average(members: Sequence[Teacher], name: str) -> Teacher:
+    """Return the teacher of every member's outputs `(members, n, classes)`, to be tempered and then averaged."""
+    import torch
+
+    from kdlib.teachers.contract import Derived
+
+    return Derived(members, lambda x, samples: torch.cat([one._outputs(x, samples) for one in members]), name)
