@@ -58,7 +58,7 @@ class Inducing(nn.Module):
         config: a `VariationalConfig` of this family, with nothing left open.
     """
 
-    _cache: Factors | None = None
+    _cache: tuple[list[tuple[int, int]], Factors] | None = None
 
     def __init__(self, weight: Tensor, config: Any) -> None:
         super().__init__()
@@ -97,15 +97,17 @@ class Inducing(nn.Module):
         return row, column, mean, self.lambda_()
 
     def factors(self) -> Factors:
-        """Return `compute_factors()`, in eval mode and without gradient kept until a mode is set again."""
+        """Return `compute_factors()`, in eval mode and without gradient kept until a parameter changes."""
         if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
             return self.compute_factors()
-        if self._cache is None:
-            self._cache = self.compute_factors()
-        return self._cache
+        key = [(tensor.data_ptr(), tensor._version) for tensor in self.parameters()]
+        if self._cache is None or self._cache[0] != key:
+            self._cache = key, self.compute_factors()
+        return self._cache[1]
 
     def train(self, mode: bool = True) -> Self:
-        self._cache = None  # what changes parameters trains, or asks in eval mode again
+        if mode or self.training:
+            self._cache = None  # a fused optimiser's step changes parameters and leaves no trace in their versions
         return super().train(mode)
 
     def centre(self) -> Tensor:
