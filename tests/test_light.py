@@ -48,7 +48,7 @@ for kind in KINDS:
     print(plan(resolve("teacher", {"dataset": "cifar10", "kind": kind})).name)
 for framework in FRAMEWORKS:
     print(plan(resolve("student", {"dataset": "cifar100", "framework": framework})).name)
-for wrong in ({"architecture": "resnet7"}, {"kind": "laplace", "hessian": "dense"}, {"smoothing": 3}):
+for wrong in ({"architecture": "resnet7"}, {"kind": "laplace", "predictive": "nn"}, {"smoothing": 3}):
     try:
         plan(resolve("teacher", wrong))
     except InputError as error:

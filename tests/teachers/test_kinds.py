@@ -67,13 +67,14 @@ TRAINED: dict[str, dict[str, Any]] = {
     "fine_tuned": {"kind": "fine_tuned", "parent": "deterministic"},
     "mcmi": {"kind": "mcmi", "parent": "deterministic", "cmi_weight": 0.2},
     "mcmi_fixed": {"kind": "mcmi", "parent": "deterministic", "cmi_weight": 0.2, "centroids": "fixed"},
+    "mcmi_running": {"kind": "mcmi", "parent": "deterministic", "cmi_weight": 0.2, "centroids": "running"},
 }
 """Cases that train a network; `parent` is the label of another case."""
 CASES: dict[str, dict[str, Any]] = {
     **TRAINED,
     "laplace": {"kind": "laplace"},
-    "laplace_grid": {"kind": "laplace", "prior_precision": "gridsearch"},
-    "laplace_diag": {"kind": "laplace", "hessian": "diag"},
+    "laplace_mc": {"kind": "laplace", "link": "mc", "prior_precision": "gridsearch"},
+    "laplace_diag": {"kind": "laplace", "hessian": "diag", "link": "bridge"},
     "laplace_all": {"kind": "laplace", "subset_of_weights": "all"},
     "temperature_scaled": {"kind": "temperature_scaled"},
     "scaled_laplace": {"kind": "temperature_scaled", "parent": "laplace"},
@@ -82,7 +83,7 @@ CASES: dict[str, dict[str, Any]] = {
     "early_stopped": {"kind": "early_stopped"},
     "augmentation_averaged": {"kind": "augmentation_averaged", "views": 3},
 }
-AVERAGING = ("laplace", "laplace_grid", "laplace_diag", "laplace_all", "scaled_laplace")
+AVERAGING = ("laplace", "laplace_mc", "laplace_diag", "laplace_all", "scaled_laplace")
 """Cases that average before they are tempered."""
 STOCHASTIC = ("variational", "mean_field")
 SAMPLES = 3
@@ -330,7 +331,7 @@ for config in configs:
 
 
 def test_a_killed_fit_ends_bit_identical(made: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = ("variational", "mcmi_fixed")
+    labels = ("variational", "mcmi_running")
     straight, store = [content(made[label]) for label in labels], tmp_path / "runs"
     configs = [carried(made, store, label) for label in labels]
     monkeypatch.setenv("KDLIB_RUNS", str(store))
@@ -390,7 +391,7 @@ def test_students_learn_from_kept_answers_that_are_live_ones(made: dict[str, Run
     assert read_tensors(kept[0])[0]["outputs"].dtype == torch.float16
 
 
-@pytest.mark.parametrize("centroids", ["epoch", "fixed"])
+@pytest.mark.parametrize("centroids", ["epoch", "fixed", "running"])
 def test_mcmi_without_weight_is_fine_tuning(made: dict[str, Run], centroids: str) -> None:
     """At λ = 0 the parent is trained on by cross-entropy, step for step; with λ it is not."""
     given = {"parent": made["deterministic"].name, "epochs": 4, "learning_rate": 5e-3}
@@ -470,21 +471,23 @@ def test_a_parent_is_the_same_however_it_is_named(made: dict[str, Run], tmp_path
 # --- names --------------------------------------------------------------------------------------------------------
 
 OTHER: dict[str, Any] = {
-    "smoothing": 0.3, "mse_on": "logits", "cmi_weight": 0.07, "centroids": "fixed", "ensemble_size": 3, "views": 5,
+    "smoothing": 0.3, "mse_on": "logits", "cmi_weight": 0.07, "centroids": "running", "ensemble_size": 3, "views": 5,
     "family": "mean_field", "kl_weight": 0.5, "ml_epochs": 2, "annealing_epochs": 2, "prior_scale": 3.0,
     "initial_sd": 0.02, "norm_statistics": "running", "max_sd": 0.9, "inducing_rows": 5, "inducing_columns": 7,
-    "lambda_initial": 2e-3, "lambda_max": 0.9, "subset_of_weights": "all", "hessian": "diag",
-    "prior_precision": "gridsearch", "fit_augmented": True,
+    "whitened": False, "lambda_initial": 2e-3,
+    "lambda_max": 0.9, "subset_of_weights": "all", "hessian": "diag", "prior_precision": "gridsearch",
+    "predictive": "nn", "link": "bridge", "link_samples": 50, "fit_augmented": True,
 }  # fmt: skip
 """Another value of every parameter that means something for some kinds only."""
 SHARED = {"family", "kl_weight", "ml_epochs", "annealing_epochs", "prior_scale", "norm_statistics"}
 POINTS = SHARED | {
     "inducing_rows",
     "inducing_columns",
+    "whitened",
     "lambda_initial",
     "lambda_max",
 }
-LAPLACE = {"subset_of_weights", "hessian", "prior_precision"}
+LAPLACE = {"subset_of_weights", "hessian", "prior_precision", "link"}
 CIFAR = {"dataset": "cifar10", "architecture": "resnet8"}
 MATTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({}, set()),
@@ -493,6 +496,7 @@ MATTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"kind": "variational", "family": "inducing"}, POINTS | {"initial_sd", "max_sd"}),
     ({"kind": "variational", "family": "mean_field"}, SHARED - {"family"} | {"initial_sd"}),
     ({"kind": "laplace"}, LAPLACE),
+    ({"kind": "laplace", "link": "mc"}, LAPLACE | {"predictive", "link_samples"}),
     ({"kind": "laplace", **CIFAR}, LAPLACE | {"fit_augmented"}),
     ({"kind": "mcmi"}, {"cmi_weight", "centroids"}),
     ({"kind": "fine_tuned"}, set()),
@@ -510,7 +514,8 @@ def test_every_parameter_of_some_kinds_is_tried() -> None:
 @pytest.mark.parametrize(("given", "matters"), MATTERS)
 def test_what_has_no_effect_does_not_rename(store: Path, given: dict[str, Any], matters: set[str]) -> None:
     name = plan(small.teacher(**given)).name
-    tried = {other: value for other, value in OTHER.items() if given.get(other) != value}
+    refused = {"predictive"} if given.get("kind") == "laplace" and "link" not in given else set()
+    tried = {other: value for other, value in OTHER.items() if given.get(other) != value and other not in refused}
     renamed = {other for other, value in tried.items() if plan(small.teacher(**{**given, other: value})).name != name}
     assert renamed == matters
 
@@ -584,7 +589,9 @@ def test_another_image_size_is_another_dataset(made: dict[str, Run]) -> None:
         ({"kind": "mcmi", "cmi_weight": 1.5}, "cmi_weight = 1.5 is refused"),
         ({"kind": "mcmi", "cmi_weight": -0.1}, "cmi_weight = -0.1 is refused"),
         ({"kind": "mcmi", "centroids": "moving"}, "centroids = 'moving' is refused"),
-        ({"kind": "laplace", "link": "mc"}, "link is no parameter of teacher"),
+        ({"kind": "laplace", "predictive": "nn"}, "link = 'probit' is refused with predictive = 'nn'"),
+        ({"kind": "laplace", "predictive": "nn", "link": "bridge"}, "allowed is mc"),
+        ({"kind": "laplace", "link_samples": 0}, "link_samples = 0 is refused"),
         ({"kind": "laplace", "prior_precision": "cv"}, "prior_precision = 'cv' is refused"),
         ({"kind": "variational", "family": "dropout"}, "family = 'dropout' is refused"),
         ({"kind": "variational", "inducing_rows": 0}, "inducing_rows = 0 is refused"),

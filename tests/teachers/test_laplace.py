@@ -24,29 +24,34 @@ from kdlib.teachers.laplace import (
     HessianStructure,
     Laplace,
     LaplaceConfig,
+    Link,
+    Predictive,
     PriorPrecision,
     SubsetOfWeights,
+    links,
     prior,
 )
 from kdlib.teachers.laplace.fit import fit, posterior_of
 from kdlib.teachers.laplace.last_layer_kron import LastLayerKron, factors, fit_last_layer
 from kdlib.teachers.laplace.library import LibraryPosterior
-from kdlib.teachers.laplace.posterior import Posterior, probit
+from kdlib.teachers.laplace.posterior import Posterior
 
 CLASSES = 6
 Batches = list[tuple[Tensor, Tensor]]
+SAMPLED = {"predictive": Predictive.NN, "link": Link.MC, "link_samples": 5}
 
 
-def config(subset: str = "last_layer", structure: str = "kron", prior: str = "marglik") -> LaplaceConfig:
+def config(subset: str = "last_layer", structure: str = "kron", prior: str = "marglik", **how: Any) -> LaplaceConfig:
     return LaplaceConfig(
         subset_of_weights=SubsetOfWeights(subset),
         hessian=HessianStructure(structure),
         prior_precision=PriorPrecision(prior),
+        **how,
     )
 
 
-def fitted(network: Network, seen: Batches, *which: str, validation: Batches | None = None) -> Posterior:
-    return fit(config(*which), network, seen, validation or [])
+def fitted(network: Network, seen: Batches, *which: str, validation: Batches | None = None, **how: Any) -> Posterior:
+    return fit(config(*which, **how), network, seen, validation or [])
 
 
 @pytest.fixture(scope="module")
@@ -114,24 +119,26 @@ def test_factors_are_those_of_laplace_torch(network: Network, data: tuple[Tensor
     assert float(likelihood) == pytest.approx(float(la.log_likelihood), rel=1e-12)
 
 
+@pytest.mark.parametrize("link", [Link.PROBIT, Link.BRIDGE])
 @pytest.mark.parametrize(("double", "tolerance"), [(True, 1e-10), (False, 1e-5)])
 def test_closed_form_equals_laplace_torch(
-    network: Network, data: tuple[Tensor, Tensor], double: bool, tolerance: float
+    network: Network, data: tuple[Tensor, Tensor], link: Link, double: bool, tolerance: float
 ) -> None:
     net, images = (doubled(network), data[0].double()) if double else (network, data[0])
-    posterior = fitted(net, batches((images, data[1])))
+    posterior = fitted(net, batches((images, data[1])), link=link)
     assert isinstance(posterior, LastLayerKron)
     la = library(net, (images, data[1]))
     for precision in (0.03, 1.0, 40.0):
         posterior.prior_precision = la.prior_precision = precision
-        theirs = la(images, pred_type="glm", link_approx="probit")
+        theirs = la(images, pred_type="glm", link_approx=link)
         torch.testing.assert_close(posterior.outputs(images).exp(), theirs, rtol=0, atol=tolerance)
 
 
 def test_closed_form_against_the_dense_inverse(network: Network, data: tuple[Tensor, Tensor]) -> None:
-    """(B ⊗ A + δI)⁻¹ written out: the logits' covariance is Jacobian · inverse · Jacobianᵀ."""
+    """(B ⊗ A + δI)⁻¹ written out; the draws' mean and covariance are Jacobian · inverse · Jacobianᵀ."""
     net, images = doubled(network), data[0].double()
-    posterior = fitted(net, batches((images, data[1])))
+    posterior = fitted(net, batches((images, data[1])), link=Link.MC, link_samples=10_000)
+    assert isinstance(posterior, LastLayerKron)
     with torch.no_grad():
         phi = net.embed(images)
         a, b, _ = factors([(phi, data[1])], net.head)
@@ -140,15 +147,47 @@ def test_closed_form_against_the_dense_inverse(network: Network, data: tuple[Ten
         bias = torch.linalg.inv(b + delta * torch.eye(CLASSES).double())
         jacobian = torch.kron(torch.eye(CLASSES).double(), phi[:1])
         covariance = jacobian @ weights @ jacobian.T + bias
-        expected = probit(net(images[:1]), covariance.diag()[None])
+        logits, squares = posterior.prepare(images[:1])
+        mc = posterior.outputs(images[:1])
+        posterior.config = posterior.config.model_copy(update={"link_samples": 40_000})
+        draws = torch.cat(list(posterior.draws(logits, squares)))[:, 0]
+        posterior.config = config()
+    torch.testing.assert_close(draws.mean(0), logits[0], rtol=0, atol=5 * float(covariance.diag().max() / 4e4) ** 0.5)
+    scale = covariance.diag().outer(covariance.diag()).sqrt()
+    torch.testing.assert_close(draws.T.cov() / scale, covariance / scale, rtol=0, atol=0.03)
+    # the link mc is the mean softmax over such draws
+    torch.testing.assert_close(mc.exp()[0], draws.softmax(1).mean(0), rtol=0, atol=0.02)
+    expected = links.probit(net(images[:1]).detach(), covariance.diag()[None])
     torch.testing.assert_close(posterior.outputs(images[:1]), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_mc_does_not_depend_on_the_batch_around_an_image(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    posterior = fitted(network, batches(data), link=Link.MC)
+    whole = posterior.outputs(data[0])
+    torch.testing.assert_close(posterior.outputs(data[0][7:9]), whole[7:9], rtol=0, atol=1e-5)
+    assert torch.equal(posterior.outputs(data[0]), whole)
 
 
 def test_a_certain_posterior_is_the_network(network: Network, data: tuple[Tensor, Tensor]) -> None:
     expected = network(data[0]).detach().log_softmax(1)
-    posterior = fitted(network, batches(data))
-    posterior.prior_precision = 1e12
-    torch.testing.assert_close(posterior.outputs(data[0]), expected, rtol=0, atol=1e-4)
+    for link in (Link.PROBIT, Link.MC):
+        posterior = fitted(network, batches(data), link=link)
+        posterior.prior_precision = 1e12
+        torch.testing.assert_close(posterior.outputs(data[0]), expected, rtol=0, atol=1e-4)
+
+
+def test_bridge_of_confident_logits_is_finite_and_normalised() -> None:
+    mean = torch.tensor([[90.0, -90.0, 0.0], [60.0, 0.0, -60.0]])
+    variance = torch.ones(2, 3)
+    out = links.bridge(mean, variance, variance)
+    assert torch.isfinite(out).all()
+    torch.testing.assert_close(out.exp().sum(1), torch.ones(2))
+
+
+def test_bridge_of_two_classes_is_the_logistic_normal_dirichlet() -> None:
+    """K = 2: α_c = exp(m_c) Σ exp(−m) / (4 v_c), so the mean is the softmax of the centred mean."""
+    mean, variance = torch.tensor([[1.0, -0.4]]).double(), torch.tensor([[0.7, 0.7]]).double()
+    torch.testing.assert_close(links.bridge(mean, variance, variance), torch.log_softmax(mean - mean.mean(), 1))
 
 
 def test_closed_form_never_imports_laplace_torch() -> None:
@@ -182,10 +221,11 @@ def test_library_hessians_are_the_gauss_newton_matrix(
 
 
 @pytest.mark.parametrize("structure", [HessianStructure.DIAG, HessianStructure.FULL])
+@pytest.mark.parametrize("link", list(Link))
 def test_last_layer_predictive_against_the_dense_covariance(
-    network: Network, data: tuple[Tensor, Tensor], structure: HessianStructure
+    network: Network, data: tuple[Tensor, Tensor], structure: HessianStructure, link: Link
 ) -> None:
-    posterior = fitted(network, batches(data), "last_layer", structure)
+    posterior = fitted(network, batches(data), "last_layer", structure, link=link, link_samples=4000)
     names = ["head.weight", "head.bias"]
     hessian = dense(network, data, names).double()
     if structure is HessianStructure.DIAG:
@@ -197,12 +237,21 @@ def test_last_layer_predictive_against_the_dense_covariance(
     eye = torch.eye(CLASSES).double()
     jacobian = torch.stack([torch.cat([torch.kron(eye, f[None]), eye], 1) for f in phi])
     covariance = jacobian @ inverse @ jacobian.mT
-    expected = probit(mean, covariance.diagonal(dim1=1, dim2=2))
-    torch.testing.assert_close(posterior.outputs(data[0][:5]).exp(), expected.exp().float(), rtol=0, atol=1e-4)
+    if link is Link.PROBIT:
+        expected = links.probit(mean, covariance.diagonal(dim1=1, dim2=2))
+    elif link is Link.BRIDGE:
+        expected = links.bridge(mean, covariance.diagonal(dim1=1, dim2=2), covariance.sum(2))
+    else:
+        torch.manual_seed(0)
+        noise = torch.randn(20_000, CLASSES).double()
+        draws = mean + torch.einsum("ncd,sd->snc", torch.linalg.cholesky(covariance), noise)
+        expected = draws.softmax(2).mean(0).log()
+    tolerance = 0.02 if link is Link.MC else 1e-4
+    torch.testing.assert_close(posterior.outputs(data[0][:5]).exp(), expected.exp().float(), rtol=0, atol=tolerance)
 
 
 def test_kron_of_all_weights_leaves_batch_norms_out(network: Network, data: tuple[Tensor, Tensor]) -> None:
-    posterior = fitted(network, batches(data), "all")
+    posterior = fitted(network, batches(data), "all", **SAMPLED)
     state = posterior.state()
     norms = sum(p.numel() for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d) for p in m.parameters())
     assert norms > 0
@@ -226,7 +275,7 @@ def test_glm_of_all_weights_has_the_dense_covariance(network: Network, data: tup
     jacobian = jacrev(lambda w: functional_call(net, w, (images,)))(weights)
     j = torch.cat([jacobian[k].flatten(2) for k in names], 2)
     covariance = j @ torch.linalg.inv(hessian + posterior.prior_precision * torch.eye(len(hessian))) @ j.mT
-    expected = probit(net(images).detach(), covariance.diagonal(dim1=1, dim2=2))
+    expected = links.probit(net(images).detach(), covariance.diagonal(dim1=1, dim2=2))
     torch.testing.assert_close(posterior.outputs(few[0]).exp(), expected.exp().float(), rtol=0, atol=2e-3)
 
 
@@ -294,9 +343,10 @@ def test_gridsearch_passes_over_what_is_not_a_number() -> None:
 EVERY = [(subset, structure) for subset in SubsetOfWeights for structure in HessianStructure]
 
 
+@pytest.mark.parametrize("how", [{}, SAMPLED], ids=["glm", "nn"])
 @pytest.mark.parametrize("which", EVERY, ids="-".join)
 def test_round_trip_is_exact_and_changes_nothing(
-    network: Network, data: tuple[Tensor, Tensor], which: tuple[str, str], tmp_path: Path
+    network: Network, data: tuple[Tensor, Tensor], which: tuple[str, str], how: dict[str, Any], tmp_path: Path
 ) -> None:
     few = (data[0][:10], data[1][:10])
     network.train()
@@ -304,7 +354,7 @@ def test_round_trip_is_exact_and_changes_nothing(
     before = {k: v.clone() for k, v in network.state_dict().items()}
     modes = [m.training for m in network.modules()]
     random = torch.get_rng_state()
-    posterior = fitted(network, batches(few, 5), *which)
+    posterior = fitted(network, batches(few, 5), *which, **how)
     expected = posterior.outputs(few[0])
     torch.testing.assert_close(expected.exp().sum(1), torch.ones(10))
     assert torch.equal(torch.get_rng_state(), random)
@@ -314,7 +364,7 @@ def test_round_trip_is_exact_and_changes_nothing(
     network.eval()
     file = tmp_path / "posterior.safetensors"
     save_file(posterior.state(), file)
-    loaded = posterior_of(config(*which), network, load_file(file))
+    loaded = posterior_of(config(*which, **how), network, load_file(file))
     assert torch.equal(loaded.outputs(few[0]), expected)
     assert loaded.prior_precision == posterior.prior_precision
     assert loaded.state().keys() == posterior.state().keys()
@@ -367,6 +417,12 @@ def test_autocast_stays_near_float32(network: Network, data: tuple[Tensor, Tenso
 # --- refusals ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("link", [Link.PROBIT, Link.BRIDGE])
+def test_options_that_exclude_each_other_are_refused(link: Link) -> None:
+    with pytest.raises(InputError, match="allowed is mc"):
+        Laplace().check(config(predictive=Predictive.NN, link=link))
+
+
 @pytest.mark.parametrize(
     ("architecture", "classes", "which", "sentence"),
     [
@@ -378,8 +434,25 @@ def test_autocast_stays_near_float32(network: Network, data: tuple[Tensor, Tenso
 def test_posteriors_that_cannot_be_are_refused(
     architecture: str, classes: int, which: tuple[str, str], sentence: str
 ) -> None:
+    how = SAMPLED if sentence == "grouped" else {}
     with pytest.raises(InputError, match=sentence):
-        Laplace().check_network(config(*which), build(architecture, classes, 3, 32))
+        Laplace().check_network(config(*which, **how), build(architecture, classes, 3, 32))
+
+
+def test_networks_of_which_too_much_would_be_held_can_be_sampled() -> None:
+    network = build("resnet18", 100, 3, 32)
+    Laplace().check_network(config("all", "diag", **SAMPLED), network)
+    with pytest.raises(InputError, match=r"predictive = 'glm' with .* choose nn, or last_layer"):
+        Laplace().check_network(config("all", "diag"), network)
+
+
+def test_sampled_networks_that_overflow_are_refused(network: Network, data: tuple[Tensor, Tensor]) -> None:
+    few, which = (data[0][:10], data[1][:10]), config("all", "diag", **SAMPLED)
+    posterior = fit(which, network, batches(few), [])
+    posterior.prior_precision = 1e-30
+    state = {**posterior.state(), "hessian": torch.zeros_like(posterior.state()["hessian"])}
+    with pytest.raises(NotFinite, match="prior precision 1e-30"):
+        posterior_of(which, network, state).outputs(few[0])
 
 
 def test_the_library_is_only_used_where_it_must_be(network: Network, data: tuple[Tensor, Tensor]) -> None:
@@ -403,6 +476,6 @@ def test_float32_factors_keep_the_digits_of_confident_predictions() -> None:
 def test_the_order_of_batches_does_not_matter(network: Network, data: tuple[Tensor, Tensor]) -> None:
     with torch.no_grad():
         seen = [(network.embed(x), y) for x, y in batches(data)]
-    one = fit_last_layer(seen, network)
-    other = fit_last_layer(seen[::-1], network)
+    one = fit_last_layer(seen, network, config())
+    other = fit_last_layer(seen[::-1], network, config())
     torch.testing.assert_close(one.outputs(data[0]), other.outputs(data[0]), rtol=0, atol=1e-5)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from kdlib.measures.metrics import cmi_by_class
 from kdlib.teachers.mcmi import Centroids
+from kdlib.teachers.mcmi import objective as module
 from kdlib.teachers.mcmi.objective import MCMIObjective, centroids, conditional_mutual_information
 from kdlib.training.loop import Batch
 
@@ -192,9 +193,31 @@ def test_where_each_mode_takes_its_centroids_from() -> None:
             optimizer.zero_grad()
             objective(batch(images, labels)).backward()
             optimizer.step()
-            assert torch.equal(before, objective.centroids)
+            assert torch.equal(before, objective.centroids) == (mode is not Centroids.RUNNING)
     assert torch.equal(*seen[Centroids.FIXED])
     assert not torch.equal(*seen[Centroids.EPOCH])
+    assert not torch.equal(*seen[Centroids.RUNNING])
+
+
+def test_running_centroids_decay_towards_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, labels = blobs(30, 1)
+    kept = labels != 2  # a batch without class 2
+    monkeypatch.setattr(module, "DECAY", 0.9)
+    objective = MCMIObjective(mlp(), 0.2, [(images, labels)], CLASSES, Centroids.RUNNING)
+    objective.start_epoch(0)
+    before = objective.centroids.clone()
+    objective.train()
+    with torch.no_grad():
+        p = copy.deepcopy(objective.network)(images[kept]).softmax(1)
+    objective(batch(images[kept], labels[kept]))
+    for c in (0, 1):
+        torch.testing.assert_close(objective.centroids[c], 0.9 * before[c] + 0.1 * p[labels[kept] == c].mean(0))
+    assert torch.equal(objective.centroids[2], before[2])
+    torch.testing.assert_close(objective.centroids.sum(1), torch.ones(CLASSES))
+    moved = objective.centroids.clone()
+    objective.eval()
+    objective(batch(images, labels))
+    assert torch.equal(objective.centroids, moved)  # only training moves them
 
 
 def test_refresh_leaves_the_network_as_it_was() -> None:

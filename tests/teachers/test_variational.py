@@ -30,7 +30,11 @@ def options_of(**given: Any) -> VariationalConfig:
 
 MEAN_FIELD = options_of(family=Family.MEAN_FIELD)
 SMALL = options_of(inducing_rows=4, inducing_columns=5)
-EVERY = {"mean_field": MEAN_FIELD, "inducing": SMALL}
+EVERY = {
+    "mean_field": MEAN_FIELD,
+    "inducing": SMALL,
+    "inducing_unwhitened": options_of(inducing_rows=4, inducing_columns=5, whitened=False),
+}
 every = pytest.mark.parametrize("options", EVERY.values(), ids=EVERY.keys())
 
 
@@ -91,11 +95,12 @@ def psi(z: Tensor, raw_d: Tensor) -> Tensor:
     return z @ z.T + torch.diag((DIAGONAL_FLOOR + raw_d.exp()).square())
 
 
-def conditional(layer: Inducing, v: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and prior covariance of vec(W) | V (row by row) by explicit inverses and Kronecker products."""
+def conditional(layer: Inducing, u: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and prior covariance of vec(W) | U (row by row) by explicit inverses and Kronecker products."""
     z_r, z_c, s = layer.z_row, layer.z_column, layer.prior_sd
     p_r, p_c = psi(z_r, layer.raw_d_row), psi(z_c, layer.raw_d_column)
-    u = torch.linalg.cholesky(p_r) @ v @ torch.linalg.cholesky(p_c).T
+    if layer.whitened:
+        u = torch.linalg.cholesky(p_r) @ u @ torch.linalg.cholesky(p_c).T
     mean = s * z_r.T @ p_r.inverse() @ u @ p_c.inverse() @ z_c
     a_r, a_c = z_r.T @ p_r.inverse() @ z_r, z_c.T @ p_c.inverse() @ z_c
     return mean.flatten(), s**2 * (torch.eye(mean.numel(), dtype=u.dtype) - torch.kron(a_r, a_c))
@@ -130,37 +135,45 @@ def test_mean_field_draws_have_its_mean_and_sd() -> None:
     assert_moments(posterior.draw(100_000).detach().flatten(1), mean, sd.square().diag())
 
 
-def test_inducing_kl_is_that_of_torch_distributions() -> None:
-    """KL of q(V), and of q(W | V) for any V, both from explicit covariance matrices."""
-    options = options_of(inducing_rows=2, inducing_columns=3, initial_sd=0.05)
+@pytest.mark.parametrize("whitened", [True, False])
+def test_inducing_kl_is_that_of_torch_distributions(whitened: bool) -> None:
+    """KL of q(U), and of q(W | U) for any U, both from explicit covariance matrices."""
+    options = options_of(whitened=whitened, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
     layer = inducing_layer(options)
     q = layer.inducing
     sd = 0.1 * torch.sigmoid(q.raw_sd).flatten()
     assert (sd < 0.1).all()
     posterior = MultivariateNormal(q.mean.flatten(), sd.square().diag())
-    prior = MultivariateNormal(torch.zeros_like(q.mean).flatten(), torch.eye(6, dtype=torch.float64))
-    expected = kl_divergence(posterior, prior)
+    prior_covariance = torch.eye(6, dtype=torch.float64)
+    if not whitened:
+        prior_covariance = torch.kron(psi(layer.z_row, layer.raw_d_row), psi(layer.z_column, layer.raw_d_column))
+    expected = kl_divergence(posterior, MultivariateNormal(torch.zeros_like(q.mean).flatten(), prior_covariance))
     mean, covariance = conditional(layer, torch.randn(2, 3, dtype=torch.float64))
     narrow = MultivariateNormal(mean, layer.lambda_().square() * covariance)
     expected = expected + kl_divergence(narrow, MultivariateNormal(mean, covariance))
     torch.testing.assert_close(layer.kl(), expected)
 
 
+@pytest.mark.parametrize("whitened", [True, False])
 @pytest.mark.parametrize("size", [(2, 3), (3, 4)])
-def test_matheron_draws_have_the_conditional_mean_and_covariance(size: tuple[int, int], wide: None) -> None:
-    options = options_of(inducing_rows=size[0], inducing_columns=size[1], lambda_initial=0.6, lambda_max=1.0)
+def test_matheron_draws_have_the_conditional_mean_and_covariance(
+    size: tuple[int, int], whitened: bool, wide: None
+) -> None:
+    options = options_of(
+        whitened=whitened, inducing_rows=size[0], inducing_columns=size[1], lambda_initial=0.6, lambda_max=1.0
+    )
     layer = inducing_layer(options)
     with torch.no_grad():
-        v = torch.randn(size, dtype=torch.float64)
-        mean, covariance = conditional(layer, v)
-        draws = layer.draw_given(v.expand(200_000, *size)).flatten(1)
+        u = torch.randn(size, dtype=torch.float64)
+        mean, covariance = conditional(layer, u)
+        draws = layer.draw_given(u.expand(200_000, *size)).flatten(1)
         assert_moments(draws, mean, layer.lambda_().square() * covariance)
-        layer.inducing.mean.copy_(v)
+        layer.inducing.mean.copy_(u)
         torch.testing.assert_close(layer.centre().flatten(), mean)
 
 
-def test_matheron_with_lambda_one_and_prior_v_gives_the_prior_of_w(wide: None) -> None:
-    """Integrating the conditional over p(V) must return N(0, σ²): the blocks fit together."""
+def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w(wide: None) -> None:
+    """Integrating the conditional over p(U) must return N(0, σ²): the blocks fit together."""
     layer = inducing_layer(options_of(inducing_rows=2, inducing_columns=3, lambda_max=1.0))
     with torch.no_grad():
         layer.raw_lambda.fill_(40.0)  # λ = 1
@@ -169,7 +182,7 @@ def test_matheron_with_lambda_one_and_prior_v_gives_the_prior_of_w(wide: None) -
     assert_moments(draws, zero, layer.prior_sd**2 * torch.eye(12, dtype=torch.float64))
 
 
-def test_draws_of_v_have_the_mean_and_covariance_that_the_kl_uses() -> None:
+def test_draws_of_u_have_the_mean_and_covariance_that_the_kl_uses() -> None:
     q = inducing_layer(options_of(inducing_rows=2, inducing_columns=3, initial_sd=0.05)).inducing
     with torch.no_grad():
         assert_moments(q.draw(200_000, None).flatten(1), q.mean.flatten(), q.sd().square().flatten().diag())
@@ -202,14 +215,15 @@ def test_without_spread_every_draw_is_the_deterministic_twin(options: Variationa
         torch.testing.assert_close(output, expected, atol=1e-4, rtol=1e-4)
 
 
-def test_a_network_starts_as_itself() -> None:
-    """Mean-field always, inducing where V is as large as W: the twin of a new network is that network."""
+@pytest.mark.parametrize("whitened", [True, False])
+def test_a_network_starts_as_itself(whitened: bool) -> None:
+    """Mean-field always, inducing where U is as large as W: the twin of a new network is that network."""
     torch.manual_seed(0)
     plain = small_net().eval()
     x = torch.randn(4, 2, 6, 6)
     expected = plain(x).detach()
     torch.testing.assert_close(mean_forward(bayesianize(copy.deepcopy(plain), MEAN_FIELD), x), expected)
-    torch.testing.assert_close(mean_forward(bayesianize(plain, options_of()), x), expected)
+    torch.testing.assert_close(mean_forward(bayesianize(plain, options_of(whitened=whitened)), x), expected)
 
 
 def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:

@@ -56,36 +56,67 @@ class PriorPrecision(StrEnum):
     """At the lowest negative log-likelihood of the validation data on a logarithmic grid."""
 
 
+class Predictive(StrEnum):
+    """How the uncertainty of the weights becomes one of the logits."""
+
+    GLM = "glm"
+    """The network made linear in its weights: the logits are Gaussian."""
+    NN = "nn"
+    """The network itself with sampled weights; needs the link `mc`."""
+
+
+class Link(StrEnum):
+    """How class probabilities are averaged over uncertain logits."""
+
+    PROBIT = "probit"
+    """Scale each logit by 1 / sqrt(1 + π/8 · its variance), then softmax."""
+    MC = "mc"
+    """Average the softmax of `link_samples` draws."""
+    BRIDGE = "bridge"
+    """The Laplace bridge: the mean of the Dirichlet that matches the logits' Gaussian."""
+
+
 class LaplaceConfig(TeacherConfig):
-    """Which posterior; the defaults are the published one."""
+    """Which posterior, and how it predicts; the defaults are the published ones."""
 
     subset_of_weights: SubsetOfWeights = parameter(SubsetOfWeights.LAST_LAYER, "laplace: last_layer or all")
     hessian: HessianStructure = parameter(HessianStructure.KRON, "laplace: diag, kron or full")
     prior_precision: PriorPrecision = parameter(PriorPrecision.MARGLIK, "laplace: marglik or gridsearch")
+    predictive: Predictive = parameter(Predictive.GLM, "laplace: glm or nn")
+    link: Link = parameter(Link.PROBIT, "laplace: probit, mc or bridge")
+    link_samples: int = parameter(100, "laplace: draws of the link mc", ge=1, le=10_000)
     fit_augmented: bool = parameter(False, "laplace: fitted on augmented images, as published")
 
 
 class Laplace(Kind):
-    """The network made linear in its weights, so that logits are Gaussian, and averaged over them (probit link).
-
-    Source: Daxberger et al., NeurIPS 2021, and the settings of Bayesian-KD.
-    """
+    """Source: Daxberger et al., NeurIPS 2021, and the settings of Bayesian-KD."""
 
     name = "laplace"
     meaning = "A Gaussian posterior around a trained network's weights."
     title = "Laplace"
     mark = Mark("#12ab8c", "D", DASHDOT, "xx")
     config_type = LaplaceConfig
-    dropped = {"predictive": "glm", "link": "probit", "link_samples": 100}
     trains = one_network = False
     may_be_tempered = True
     starts_with = "parent"
+
+    def unused(self, config: LaplaceConfig) -> set[str]:
+        """Return the number of draws where the link draws none."""
+        return set() if config.link is Link.MC else {"link_samples"}
 
     def completed(self, config: LaplaceConfig, parents: Sequence[TeacherConfig]) -> TeacherConfig:
         """Return the config with the parent's training; without augmentation clean images are those as viewed."""
         completed = super().completed(config, parents)
         clean = completed.augmentation is Augmentation.NONE
         return completed.model_copy(update={"fit_augmented": False}) if clean else completed
+
+    def check(self, config: LaplaceConfig) -> None:
+        """Refuse options that exclude each other."""
+        if config.predictive is Predictive.NN and config.link is not Link.MC:
+            raise InputError(
+                f"link = {str(config.link)!r} is refused with predictive = 'nn', which averages sampled networks: "
+                "allowed is mc."
+            )
 
     def check_network(self, config: LaplaceConfig, network: Network) -> None:
         """Refuse a network that cannot have this posterior; the sentence says what it would take, or what to choose."""
@@ -102,10 +133,11 @@ class Laplace(Kind):
         if last:
             return
         jacobian = 4 * weights * network.classes
-        if jacobian > JACOBIAN_LIMIT:
+        if config.predictive is Predictive.GLM and jacobian > JACOBIAN_LIMIT:
             raise InputError(
-                f"subset_of_weights = 'all' is refused for {weights:,} weights and {network.classes} classes, whose "
-                f"Jacobian would take {jacobian / 1e9:,.1f} GB an image: choose last_layer."
+                f"predictive = 'glm' with subset_of_weights = 'all' is refused for {weights:,} weights and "
+                f"{network.classes} classes, whose Jacobian would take {1e-9 * jacobian:,.1f} GB an image: choose nn, "
+                "or last_layer."
             )
         grouped = any(isinstance(module, nn.Conv2d) and module.groups > 1 for module in network.modules())
         if config.hessian is HessianStructure.KRON and grouped:

@@ -47,7 +47,7 @@ def fit(config: LaplaceConfig, network: Network, batches: Batches, validation: B
     with evaluating(network), without_autocast(network.head.weight.device.type):
         features = ((network.embed(images).to(network.head.weight.dtype), labels) for images, labels in batches)
         if closed_form(config):
-            posterior = fit_last_layer(features, network)
+            posterior = fit_last_layer(features, network, config)
         else:
             last = config.subset_of_weights is SubsetOfWeights.LAST_LAYER
             posterior = fit_library(list(features) if last else batches, network, config)
@@ -70,7 +70,7 @@ def posterior_of(config: LaplaceConfig, network: Network, state: Mapping[str, Te
     Raises:
         InputError: a tensor is missing, unknown, wrongly shaped or not finite, or the network is another.
     """
-    return LastLayerKron(network, state) if closed_form(config) else LibraryPosterior(network, config, state)
+    return (LastLayerKron if closed_form(config) else LibraryPosterior)(network, config, state)
 
 
 def _validation_loss(posterior: Posterior, validation: Batches) -> Callable[[float], float]:

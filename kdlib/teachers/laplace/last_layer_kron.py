@@ -7,20 +7,21 @@ bias, a block of its own. In their eigenbases A = Q_A diag(a) Q_Aᵀ and B = Q_B
 
     s_i = Σ_j ψ_j² / (b_i a_j + δ) + 1 / (b_i + δ).
 
-Their variances follow from two products of the batch, φ Q_A and ψ² times a matrix that is computed once.
+Every link follows from two products of the batch, φ Q_A and ψ² times a matrix that is computed once.
 Source: Ritter et al. 2018, "A scalable Laplace approximation for neural networks"; Daxberger et al. 2021.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from kdlib.models.network import Network
-from kdlib.teachers.laplace.posterior import Posterior, check_state, probit
+from kdlib.teachers.laplace import LaplaceConfig, Link, links
+from kdlib.teachers.laplace.posterior import Posterior, check_state
 from kdlib.training.hardware import without_autocast
 
 
@@ -32,7 +33,7 @@ class LastLayerKron(Posterior):
     numbers `log_likelihood` (nats, of the training labels) and `prior_precision`.
     """
 
-    def __init__(self, network: Network, tensors: Mapping[str, Tensor]) -> None:
+    def __init__(self, network: Network, config: LaplaceConfig, tensors: Mapping[str, Tensor]) -> None:
         weights = {name: parameter.detach() for name, parameter in network.head.named_parameters()}
         classes, width = weights["weight"].shape
         shapes = {
@@ -45,19 +46,21 @@ class LastLayerKron(Posterior):
             **{name: tuple(weight.shape) for name, weight in weights.items()},
         }
         check_state(tensors, shapes, weights)
-        super().__init__(network, tensors)
+        super().__init__(network, config, tensors)
         self._rotation = self.tensors["feature_vectors"].to(network.head.weight.dtype)
 
     def rescale(self) -> None:
-        values = self.tensors["class_values"].double()
+        values, vectors = self.tensors["class_values"].double(), self.tensors["class_vectors"].double()
         # (d, classes) and (classes,): s = ψ² @ spread + spread_bias
-        spread = 1 / (self.tensors["feature_values"].double()[:, None] * values + self.prior_precision)
+        self._spread = 1 / (self.tensors["feature_values"].double()[:, None] * values + self.prior_precision)
         biased = self.network.head.bias is not None
-        spread_bias = 1 / (values + self.prior_precision) if biased else torch.zeros_like(values)
-        # Q_B ∘ Q_B gives the diagonal of Q_B diag(s) Q_Bᵀ
-        to_variance = self.tensors["class_vectors"].double().square().T
+        self._spread_bias = 1 / (values + self.prior_precision) if biased else torch.zeros_like(values)
+        # Q_B ∘ Q_B gives the diagonal of Q_B diag(s) Q_Bᵀ, Q_B diag(1ᵀQ_B) its row sums
+        self._to_variance, self._to_row_sums = vectors.square().T, (vectors * vectors.sum(0)).T
+        # the probit link's two factors, folded into one matrix
         dtype = self.network.head.weight.dtype
-        self._variance, self._variance_bias = (spread @ to_variance).to(dtype), (spread_bias @ to_variance).to(dtype)
+        self._variance = (self._spread @ self._to_variance).to(dtype)
+        self._variance_bias = (self._spread_bias @ self._to_variance).to(dtype)
 
     def prepare(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the mean logits `(n, classes)` and ψ² `(n, d)`."""
@@ -70,7 +73,21 @@ class LastLayerKron(Posterior):
     def predict(self, prepared: tuple[Tensor, ...]) -> Tensor:
         logits, squares = prepared
         with without_autocast(logits.device.type):
-            return probit(logits, torch.addmm(self._variance_bias, squares, self._variance))
+            if self.config.link is Link.PROBIT:
+                return links.probit(logits, torch.addmm(self._variance_bias, squares, self._variance))
+            if self.config.link is Link.MC:
+                return links.monte_carlo(self.draws(logits, squares))
+            spread = torch.addmm(self._spread_bias, squares.double(), self._spread)
+            out = links.bridge(logits.double(), spread @ self._to_variance, spread @ self._to_row_sums)
+            return out.to(logits.dtype)
+
+    def draws(self, logits: Tensor, squares: Tensor) -> Iterator[Tensor]:
+        """Draw logits `(≤ 16, n, classes)` from their exact posterior until there are `link_samples` of them."""
+        dtype = logits.dtype
+        spread = torch.addmm(self._spread_bias.to(dtype), squares, self._spread.to(dtype)).sqrt_()
+        vectors = self.tensors["class_vectors"].to(dtype)
+        for part in links.noise(self.config.link_samples, spread):
+            yield logits + (part * spread) @ vectors.T
 
     def eigenvalues(self) -> Tensor:
         values = self.tensors["class_values"].double()
@@ -100,7 +117,7 @@ def factors(features: Iterable[tuple[Tensor, Tensor]], head: torch.nn.Linear) ->
     return a / count, b, likelihood
 
 
-def fit_last_layer(features: Iterable[tuple[Tensor, Tensor]], network: Network) -> LastLayerKron:
+def fit_last_layer(features: Iterable[tuple[Tensor, Tensor]], network: Network, config: LaplaceConfig) -> LastLayerKron:
     """Return the posterior with the prior precision 1, from batches of features `(b, d)` and labels `(b,)`."""
     a, b, likelihood = factors(features, network.head)
     feature_values, feature_vectors = torch.linalg.eigh(a)
@@ -114,4 +131,4 @@ def fit_last_layer(features: Iterable[tuple[Tensor, Tensor]], network: Network) 
         "prior_precision": torch.ones((), dtype=torch.float64),
         **{name: parameter.detach().clone() for name, parameter in network.head.named_parameters()},
     }
-    return LastLayerKron(network, tensors)
+    return LastLayerKron(network, config, tensors)

@@ -1,8 +1,8 @@
 """Every other posterior, by laplace-torch, kept away from what goes wrong in it.
 
 Its grid search, whose default loss is wrong, and its 100 steps on the marginal likelihood, which depend on where they
-start, are not used (`prior` has both); batches are cut so that a Jacobian stays small; and the network that it works
-on is a copy.
+start, are not used (`prior` has both); batches are cut so that a Jacobian stays small; draws are seeded, since it
+ignores the generator it is given; and the network it works on, which sampling writes to, is a copy.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdlib.base.errors import NotFinite
 from kdlib.models.network import Network
-from kdlib.teachers.laplace import HessianStructure, LaplaceConfig, SubsetOfWeights
+from kdlib.teachers.laplace import HessianStructure, LaplaceConfig, Link, Predictive, SubsetOfWeights, links
 from kdlib.teachers.laplace.diagonal import diagonal_backend
-from kdlib.teachers.laplace.posterior import Batches, Posterior, check_state, probit
+from kdlib.teachers.laplace.posterior import Batches, Posterior, check_state
 from kdlib.training.hardware import without_autocast
 
 JACOBIAN_BYTES = 2**28
@@ -83,7 +84,7 @@ class LibraryPosterior(Posterior):
             zeros.copy_(tensors[name])
         if self.structure is HessianStructure.KRON:
             la.H_facs, la.H = la.H, la.H.decompose()
-        super().__init__(network, tensors)
+        super().__init__(network, config, tensors)
 
     def rescale(self) -> None:
         self._la.prior_precision = self.prior_precision
@@ -92,15 +93,43 @@ class LibraryPosterior(Posterior):
         return (self.network.embed(x).to(self.network.head.weight.dtype) if self.on_features else x,)
 
     def predict(self, prepared: tuple[Tensor, ...]) -> Tensor:
-        (inputs,) = prepared
+        (inputs,), la = prepared, self._la
+        linear = self.config.predictive is Predictive.GLM
         with without_autocast(inputs.device.type), torch.no_grad():
-            if self.on_features and self.structure is HessianStructure.DIAG:  # independent logits need no Jacobian
-                return probit(*self._la.functional_variance_fast(inputs))
-            rows = max(1, JACOBIAN_BYTES // (4 * self._la.n_params * self.network.classes))
-            if not self.on_features:
-                rows = max(1, min(rows, JACOBIAN_ROWS // self.network.classes))
-            p = torch.cat([self._la(part, link_approx="probit") for part in torch.split(inputs, rows)])
-            return p.clamp_min(torch.finfo(p.dtype).tiny).log()
+            if linear and self.on_features and self.structure is HessianStructure.DIAG:
+                return self._independent(*la.functional_variance_fast(inputs))
+            rows = max(1, len(inputs))
+            if linear:
+                rows = max(1, JACOBIAN_BYTES // (4 * la.n_params * self.network.classes))
+                rows = rows if self.on_features else max(1, min(rows, JACOBIAN_ROWS // self.network.classes))
+            p = torch.cat([self._averaged(part) for part in torch.split(inputs, rows)])
+            log_probs = p.clamp_min(torch.finfo(p.dtype).tiny).log()
+        if not torch.isfinite(log_probs).all():
+            raise NotFinite(
+                f"The Laplace predictive is not finite at prior precision {self.prior_precision:g}: sampled weights "
+                "this uncertain overflow the network; choose prior gridsearch, predictive glm or subset last_layer."
+            )
+        return log_probs
+
+    def _averaged(self, inputs: Tensor) -> Tensor:
+        """Return laplace-torch's probabilities `(n, classes)`; it draws from torch's global random state."""
+        config = self.config
+        with torch.random.fork_rng([inputs.device] if inputs.is_cuda else []), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.manual_seed(0)
+            p: Tensor = self._la(
+                inputs, pred_type=config.predictive, link_approx=config.link, n_samples=config.link_samples
+            )
+            return p
+
+    def _independent(self, mean: Tensor, variance: Tensor) -> Tensor:
+        """Return the log-probabilities of independent logits `(n, classes)`, which need no Jacobian."""
+        if self.config.link is Link.PROBIT:
+            return links.probit(mean, variance)
+        if self.config.link is Link.BRIDGE:
+            return links.bridge(mean.double(), variance.double(), variance.double()).to(mean.dtype)
+        sd = variance.sqrt()
+        return links.monte_carlo(mean + part * sd for part in links.noise(self.config.link_samples, mean))
 
     def eigenvalues(self) -> Tensor:
         if self.structure is HessianStructure.KRON:

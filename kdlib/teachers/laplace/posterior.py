@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 
@@ -12,6 +11,7 @@ from torch import Tensor
 from kdlib.base.errors import InputError
 from kdlib.models.network import Network
 from kdlib.teachers.contract import evaluating
+from kdlib.teachers.laplace import LaplaceConfig
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """Images `(b, channels, height, width)` and labels `(b,)`; it can be walked more than once."""
@@ -26,8 +26,8 @@ class Posterior(ABC):
     prior_at_limit = False
     """Whether the prior precision was chosen at the limit of its grid; known where it was fitted."""
 
-    def __init__(self, network: Network, tensors: Mapping[str, Tensor]) -> None:
-        self.network = network
+    def __init__(self, network: Network, config: LaplaceConfig, tensors: Mapping[str, Tensor]) -> None:
+        self.network, self.config = network, config
         device = network.head.weight.device
         self.tensors = {name: tensor.detach().to(device).contiguous() for name, tensor in tensors.items()}
         self.prior_precision = float(tensors["prior_precision"])
@@ -71,16 +71,6 @@ class Posterior(ABC):
         """Return log-probabilities `(n, classes)` of images `(n, channels, height, width)`."""
         with evaluating(self.network):
             return self.predict(self.prepare(x))
-
-
-def probit(mean: Tensor, variance: Tensor) -> Tensor:
-    """Return log softmax(mean / sqrt(1 + π/8 · variance)).
-
-    `mean` and `variance` are `(n, classes)`, as are the log-probabilities.
-
-    Source: MacKay 1992, "The evidence framework applied to classification networks", for two classes.
-    """
-    return torch.log_softmax(mean * torch.rsqrt(1 + math.pi / 8 * variance), -1)
 
 
 def check_state(

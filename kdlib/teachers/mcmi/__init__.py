@@ -21,13 +21,15 @@ class Centroids(StrEnum):
     """The exact class means of the current network on the clean training images, anew each epoch."""
     FIXED = "fixed"
     """Those of the network that fine-tuning starts from, computed once, as published."""
+    RUNNING = "running"
+    """Those of the start, moved by 1 − 0.9999 towards the batch's class means at every step."""
 
 
 class MCMIConfig(TeacherConfig):
     """How much the conditional mutual information counts, and against which class means it is taken."""
 
     cmi_weight: float | None = parameter(None, "mcmi: the weight of the conditional mutual information", ge=0, le=1)
-    centroids: Centroids = parameter(Centroids.EPOCH, "mcmi: epoch or fixed class means")
+    centroids: Centroids = parameter(Centroids.EPOCH, "mcmi: epoch, fixed or running class means")
 
 
 WEIGHTS = {"digits": 0.15, Preset.BAYESIAN_KD: 0.2, Preset.MCMI: 0.15}

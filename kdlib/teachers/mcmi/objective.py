@@ -23,6 +23,9 @@ from kdlib.teachers.contract import evaluating
 from kdlib.teachers.mcmi import Centroids
 from kdlib.training.loop import Batch
 
+DECAY = 0.9999
+"""What `running` centroids keep of themselves at a step."""
+
 
 def conditional_mutual_information(log_probs: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
     """Return the mean over images of KL(p(·|x) ‖ Q_y), in nats.
@@ -100,7 +103,16 @@ class MCMIObjective(nn.Module):
             self.centroids.copy_(centroids(answers(), len(self.centroids)))
 
     def forward(self, batch: Batch) -> Tensor:
-        """Return the scalar loss CE − λ·CMI of a batch, in nats."""
+        """Return the scalar loss CE − λ·CMI of a batch, in nats; running centroids move on, in train mode."""
         log_probs = self.network(batch.images).float().log_softmax(-1)
         cmi = conditional_mutual_information(log_probs, batch.labels, self.centroids)
+        if self.mode is Centroids.RUNNING and self.training:
+            self._follow(log_probs.detach().exp(), batch.labels)
         return torch.sub(F.nll_loss(log_probs, batch.labels), cmi, alpha=self.weight)
+
+    @torch.no_grad()
+    def _follow(self, probs: Tensor, labels: Tensor) -> None:
+        """Move the centroids of the classes in a batch towards their means there."""
+        counts = torch.bincount(labels, minlength=len(self.centroids))[:, None].clamp_min_(1)
+        apart = torch.zeros_like(self.centroids).index_add_(0, labels, probs - self.centroids[labels])
+        self.centroids.addcdiv_(apart, counts, value=1 - DECAY)

@@ -56,11 +56,12 @@ class VariationalConfig(TeacherConfig):
     max_sd: float | None = parameter(None, "inducing: cap of the sd of U", gt=0, le=10)
     inducing_rows: int = parameter(128, "inducing: rows of U", ge=1, le=10_000)
     inducing_columns: int = parameter(128, "inducing: columns of U", ge=1, le=10_000)
+    whitened: bool = parameter(True, "inducing: the posterior is over whitened U")
     lambda_initial: float | None = parameter(None, "inducing: first sd of W given U", gt=0, le=1)
     lambda_max: float | None = parameter(None, "inducing: cap of that sd", gt=0, le=1)
 
 
-INDUCING = ("max_sd", "inducing_rows", "inducing_columns", "lambda_initial", "lambda_max")
+INDUCING = ("max_sd", "inducing_rows", "inducing_columns", "whitened", "lambda_initial", "lambda_max")
 """Parameters of the family `inducing` alone."""
 
 PUBLISHED: dict[str, Any] = {
@@ -90,7 +91,7 @@ class Variational(Kind):
     title = "variational"
     mark = Mark("#dd6100", "s", DASH, "\\\\")
     config_type = VariationalConfig
-    dropped = {"inducing_posterior": "diagonal", "posterior_members": 5, "whitened": True}
+    dropped = {"inducing_posterior": "diagonal", "posterior_members": 5}
     stochastic = True
     one_network = followed = False
 

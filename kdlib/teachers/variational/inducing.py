@@ -36,10 +36,18 @@ DIAGONAL_INITIAL = 0.1
 
 
 class Side(NamedTuple):
-    """Hold what the rows or the columns contribute: X (m, d) and F (m, m)."""
+    """Hold what the rows or the columns contribute: X (m, d), F (m, m) and L (m, m), Ψ = L Lᵀ."""
 
     x: Tensor
     f: Tensor
+    cholesky: Tensor
+
+
+def invert(cholesky: Tensor) -> Tensor:
+    """Return L⁻¹ of a Cholesky factor L."""
+    eye = torch.eye(len(cholesky), dtype=cholesky.dtype, device=cholesky.device)
+    inverse: Tensor = torch.linalg.solve_triangular(cholesky, eye, upper=False)
+    return inverse
 
 
 Factors = tuple[Side, Side, Tensor, Tensor]
@@ -47,11 +55,11 @@ Factors = tuple[Side, Side, Tensor, Tensor]
 
 
 class Inducing(nn.Module):
-    """Hold q(W) = ∫ q(W | V) q(V) dV of one layer.
+    """Hold q(W) = ∫ q(W | U) q(U) dU of one layer, or q(V) in place of q(U) where it is whitened.
 
-    KL = KL(q(V) ‖ N(0, I)) + d_out d_in (λ²/2 − ln λ − ½). V has m_r = min(inducing_rows, d_out) rows and
+    KL = KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½). U has m_r = min(inducing_rows, d_out) rows and
     m_c = min(inducing_columns, d_in) columns. Z starts with orthonormal rows, drawn from torch's global
-    generator, and the mean of V where the mean of W is the projection of `weight` on what Z spans.
+    generator, and the mean of U where the mean of W is the projection of `weight` on what Z spans.
 
     Args:
         weight: (d_out, d_in), the deterministic layer's first weights.
@@ -65,7 +73,7 @@ class Inducing(nn.Module):
         weight = weight.detach()
         d_out, d_in = weight.shape
         self.prior_sd = config.prior_scale / d_in**0.5
-        self.lambda_max = config.lambda_max
+        self.whitened, self.lambda_max = config.whitened, config.lambda_max
         rows, columns = min(config.inducing_rows, d_out), min(config.inducing_columns, d_in)
         self.z_row = nn.Parameter(nn.init.orthogonal_(weight.new_empty(rows, d_out)))
         self.z_column = nn.Parameter(nn.init.orthogonal_(weight.new_empty(columns, d_in)))
@@ -76,7 +84,8 @@ class Inducing(nn.Module):
         with torch.no_grad():
             psi = 1 + DIAGONAL_INITIAL**2  # Ψ = psi I, as Z has orthonormal rows
             start = self.z_row @ weight @ self.z_column.mT * (psi / self.prior_sd)
-        self.inducing = Gaussian(start, config.initial_sd, cap=config.max_sd)  # q(V)
+            start = start if self.whitened else psi * start
+        self.inducing = Gaussian(start, config.initial_sd, cap=config.max_sd)  # q(V) or q(U)
 
     def lambda_(self) -> Tensor:
         """Return λ in (0, lambda_max), a scalar."""
@@ -84,17 +93,30 @@ class Inducing(nn.Module):
 
     @staticmethod
     def side(z: Tensor, raw_d: Tensor) -> Side:
-        """Return X = L⁻¹ Z and F = L⁻¹ D, with L the Cholesky factor of Z Zᵀ + D²."""
+        """Return X = L⁻¹ Z, F = L⁻¹ D and L, the Cholesky factor of Z Zᵀ + D²."""
         d = torch.diag(DIAGONAL_FLOOR + raw_d.exp())
         cholesky = torch.linalg.cholesky(z @ z.mT + d.square())
         y = torch.linalg.solve_triangular(cholesky, torch.cat([z, d], 1), upper=False)
-        return Side(y[:, : z.shape[1]], y[:, z.shape[1] :])
+        return Side(y[:, : z.shape[1]], y[:, z.shape[1] :], cholesky)
+
+    def sides(self) -> tuple[Side, Side]:
+        """Return what the rows and what the columns contribute."""
+        return self.side(self.z_row, self.raw_d_row), self.side(self.z_column, self.raw_d_column)
 
     def compute_factors(self) -> Factors:
         """Return what draws share, with gradient where it is enabled."""
-        row, column = self.side(self.z_row, self.raw_d_row), self.side(self.z_column, self.raw_d_column)
-        mean: Tensor = self.prior_sd * (row.x.mT @ self.inducing.mean @ column.x)  # E[W | V] = σ X_rᵀ V X_c
+        row, column = self.sides()
+        v = self.whiten(self.inducing.mean, row, column)
+        mean: Tensor = self.prior_sd * (row.x.mT @ v @ column.x)  # E[W | V] = σ X_rᵀ V X_c
         return row, column, mean, self.lambda_()
+
+    def whiten(self, u: Tensor, row: Side, column: Side) -> Tensor:
+        """Return V = L_r⁻¹ U L_c⁻ᵀ of `u`, (..., m_r, m_c), which is V itself if q is over it."""
+        if self.whitened:
+            return u
+        left = torch.linalg.solve_triangular(row.cholesky, u, upper=False)
+        v: Tensor = torch.linalg.solve_triangular(column.cholesky.mT, left, upper=True, left=False)
+        return v
 
     def factors(self) -> Factors:
         """Return `compute_factors()`, in eval mode and without gradient kept until a parameter changes."""
@@ -118,24 +140,34 @@ class Inducing(nn.Module):
         """Draw W, (samples, d_out, d_in), from a generator, or torch's global one."""
         return self.draw_given(self.inducing.draw(samples, generator), generator)
 
-    def draw_given(self, v: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw W from q(W | V) for each `v`, (samples, m_r, m_c), by Matheron's rule."""
+    def draw_given(self, u: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw W from q(W | U) for each `u`, (samples, m_r, m_c), by Matheron's rule."""
         row, column, _, lam = self.factors()
         (m_r, d_out), (m_c, d_in) = row.x.shape, column.x.shape
         noise = torch.randn(
-            len(v) * (d_out * d_in + d_out * m_c + m_r * m_c), generator=generator, dtype=v.dtype, device=v.device
+            len(u) * (d_out * d_in + d_out * m_c + m_r * m_c), generator=generator, dtype=u.dtype, device=u.device
         )
-        w, outer, inner = torch.split(noise, [len(v) * size for size in (d_out * d_in, d_out * m_c, m_r * m_c)])
-        w = w.view(len(v), d_out, d_in)
-        h = w @ column.x.mT + outer.view(len(v), d_out, m_c) @ column.f.mT
-        v_bar = row.x @ h + row.f @ inner.view(len(v), m_r, m_c)
-        scaled = self.prior_sd * (row.x.mT @ (v - lam * v_bar))
+        w, outer, inner = torch.split(noise, [len(u) * size for size in (d_out * d_in, d_out * m_c, m_r * m_c)])
+        w = w.view(len(u), d_out, d_in)
+        h = w @ column.x.mT + outer.view(len(u), d_out, m_c) @ column.f.mT
+        v_bar = row.x @ h + row.f @ inner.view(len(u), m_r, m_c)
+        scaled = self.prior_sd * (row.x.mT @ (self.whiten(u, row, column) - lam * v_bar))
         return torch.addcmul(scaled @ column.x, w, self.prior_sd * lam)
 
     def kl(self) -> Tensor:
-        """Return KL(q(V) ‖ N(0, I)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar)."""
+        """Return KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar).
+
+        KL(q ‖ p) = ½ (E‖V‖² − m_r m_c − ln |Cov_q vec U| + ln |Cov_p vec U|), where Cov_p of whitened U is I.
+        """
         q, lam = self.inducing, self.lambda_()
         conditional = self.z_row.shape[1] * self.z_column.shape[1] * (lam.square() / 2 - lam.log() - 0.5)
-        variance = q.sd().square()
-        energy = q.mean.square().sum() + variance.sum()
-        return 0.5 * (energy - variance.numel() - 2 * q.sd().log().sum()) + conditional
+        mean: Tensor = q.mean
+        variance, log_prior = q.sd().square(), torch.zeros_like(lam)
+        if not self.whitened:
+            row, column = (side.cholesky for side in self.sides())
+            log_prior = 2 * (len(column) * row.diagonal().log().sum() + len(row) * column.diagonal().log().sum())
+            left, right = invert(row), invert(column)
+            mean, variance = left @ mean, left.square().sum(0)[:, None] * variance
+            mean, variance = mean @ right.mT, variance * right.square().sum(0)
+        energy = mean.square().sum() + variance.sum()
+        return 0.5 * (energy - variance.numel() - 2 * q.sd().log().sum() + log_prior) + conditional
