@@ -72,7 +72,6 @@ class LibraryPosterior(Posterior):
 
     def __init__(self, network: Network, config: LaplaceConfig, tensors: Mapping[str, Tensor]) -> None:
         self.on_features = config.subset_of_weights is SubsetOfWeights.LAST_LAYER
-        self.structure = config.hessian
         self._la = la = _approximation(network, config)
         hessian = _hessian(la.H)
         shapes = {name: tuple(tensor.shape) for name, tensor in hessian.items()}
@@ -82,7 +81,7 @@ class LibraryPosterior(Posterior):
         check_state(tensors, shapes, {"mean": la.mean})
         for name, zeros in hessian.items():
             zeros.copy_(tensors[name])
-        if self.structure is HessianStructure.KRON:
+        if config.hessian is HessianStructure.KRON:
             la.H_facs, la.H = la.H, la.H.decompose()
         super().__init__(network, config, tensors)
 
@@ -96,7 +95,7 @@ class LibraryPosterior(Posterior):
         (inputs,), la = prepared, self._la
         linear = self.config.predictive is Predictive.GLM
         with without_autocast(inputs.device.type), torch.no_grad():
-            if linear and self.on_features and self.structure is HessianStructure.DIAG:
+            if linear and self.on_features and self.config.hessian is HessianStructure.DIAG:
                 return self._independent(*la.functional_variance_fast(inputs))
             rows = max(1, len(inputs))
             if linear:
@@ -132,11 +131,11 @@ class LibraryPosterior(Posterior):
         return links.monte_carlo(mean + part * sd for part in links.noise(self.config.link_samples, mean))
 
     def eigenvalues(self) -> Tensor:
-        if self.structure is HessianStructure.KRON:
+        if self.config.hessian is HessianStructure.KRON:
             blocks = self._la.H.eigenvalues
             return torch.cat([block[0] if len(block) == 1 else torch.outer(*block).flatten() for block in blocks])
         hessian = self.tensors["hessian"]
-        values: Tensor = hessian if self.structure is HessianStructure.DIAG else torch.linalg.eigvalsh(hessian)
+        values: Tensor = hessian if self.config.hessian is HessianStructure.DIAG else torch.linalg.eigvalsh(hessian)
         return values.clamp_min(0)
 
     def squared_norm(self) -> float:
