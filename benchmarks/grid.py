@@ -30,8 +30,9 @@ from kdlib.store.runs import Run
 from kdlib.students import distill
 from kdlib.students.config import StudentConfig
 from kdlib.teachers.contract import Teacher
-from kdlib.teachers.variational import Options, bayesianize
-from kdlib.teachers.variational.teacher import Variational
+from kdlib.teachers.variational import PUBLISHED, VariationalConfig
+from kdlib.teachers.variational.bayesianize import bayesianize
+from kdlib.teachers.variational.teacher import Drawn
 from kdlib.training import hardware
 from kdlib.training import loop as training
 from kdlib.training.hardware import Hardware
@@ -86,8 +87,8 @@ def report() -> None:
     threads = 1 if busy else torch.get_num_threads()  # two threads on a busy machine wait for each other
     images, plain = random_images(), config_of("one_hot", threads)
     settings = hardware.resolve(plain, images.shape)
-    network = settings.place(bayesianize(models.build(TEACHER, CLASSES, 3), Options()))
-    teacher = Variational(network, settings, "teacher")
+    network = settings.place(bayesianize(models.build(TEACHER, CLASSES, 3), VariationalConfig(**PUBLISHED)))
+    teacher = Drawn(network, settings, "teacher")
     grid = [config_of("variational", threads, setting) for setting in SETTINGS]
 
     student(plain, images, teacher, settings)  # warms up

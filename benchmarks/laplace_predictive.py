@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from kdlib.models import build
-from kdlib.teachers.laplace import Link, Options, fit, from_state
+from kdlib.teachers.laplace import LaplaceConfig, Link
+from kdlib.teachers.laplace.fit import fit, posterior_of
 
 CLASSES = 100
 BATCH = 100
@@ -67,8 +68,8 @@ def main() -> None:
     network = build("resnet18", CLASSES, 3).eval().to(memory_format=torch.channels_last)
     images, labels = torch.rand(BATCH, 3, 32, 32), torch.arange(BATCH) % CLASSES
     x = images.contiguous(memory_format=torch.channels_last)
-    posterior = fit(network, [(x, labels)])
-    links = {link: from_state(network, posterior.state(), Options(link=link).metadata()) for link in Link}
+    posterior = fit(LaplaceConfig(), network, [(x, labels)], [])
+    links = {link: posterior_of(LaplaceConfig(link=link), network, posterior.state()) for link in Link}
 
     @torch.no_grad()
     def plain(batch: Tensor) -> Tensor:

@@ -23,8 +23,10 @@ from kdlib.data.dataset import Split
 from kdlib.models import build
 from kdlib.runs.recipes import resolve
 from kdlib.teachers.contract import outputs_on
-from kdlib.teachers.variational import Family, Options, bayesianize, kl, norms, sample_forward
-from kdlib.teachers.variational.teacher import BLOCK, Variational
+from kdlib.teachers.variational import PUBLISHED, Family, VariationalConfig, norms
+from kdlib.teachers.variational.bayesianize import bayesianize, kl
+from kdlib.teachers.variational.sampling import sample_forward
+from kdlib.teachers.variational.teacher import BLOCK, Drawn
 from kdlib.training.hardware import resolve as resolve_hardware
 
 SAMPLES = 10
@@ -45,8 +47,8 @@ def twins(name: str, classes: int, channels: int, size: int) -> dict[str, nn.Mod
     """Return the plain network and its Bayesian twins, all of one initialisation."""
     torch.manual_seed(0)
     plain = build(name, classes, channels, size).to(memory_format=torch.channels_last)
-    variational = {str(family): bayesianize(copy.deepcopy(plain), Options(family=family)) for family in Family}
-    return {"plain": plain, **variational}
+    configs = {str(family): VariationalConfig(**{**PUBLISHED, "family": family}) for family in Family}
+    return {"plain": plain, **{name: bayesianize(copy.deepcopy(plain), config) for name, config in configs.items()}}
 
 
 def separate(network: nn.Module, x: Tensor) -> Callable[[], None]:
@@ -104,8 +106,8 @@ def block(name: str, channels: int, size: int, samples: int, repeats: int) -> di
     pixels = (255 * torch.rand(BLOCK, channels, size, size)).to(torch.uint8)
     split = Split(pixels, torch.zeros(BLOCK, dtype=torch.int64))
     network = twins(name, 10, channels, size)["inducing"]
-    drawn = Variational(copy.deepcopy(network), settings, "draw", 0, pixels[:256])
-    running = Variational(network, settings, "running")
+    drawn = Drawn(copy.deepcopy(network), settings, "draw", 0, pixels[:256])
+    running = Drawn(network, settings, "running")
     found = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm, own in zip(found, norms.norms(drawn.network), strict=True):
         assert own.given is not None and norm.running_mean is not None and norm.running_var is not None

@@ -22,10 +22,11 @@ from kdlib.runs.execute import execute
 from kdlib.store.runs import Run
 from kdlib.students.answers import Answers
 from kdlib.teachers.contract import Teacher
+from kdlib.teachers.laplace import LaplaceConfig
 from kdlib.teachers.laplace.fit import fit
 from kdlib.teachers.making import Making
+from kdlib.teachers.variational import PUBLISHED, VariationalConfig
 from kdlib.teachers.variational.bayesianize import bayesianize
-from kdlib.teachers.variational.options import Options
 from kdlib.teachers.variational.sampling import sample_forward
 from kdlib.training.hardware import seed_everything
 from kdlib.training.loop import Batch, History
@@ -124,7 +125,9 @@ def test_kept_answers_are_live_ones(tmp_path: Path) -> None:
 
 def test_draws_depend_on_their_generator_alone() -> None:
     torch.manual_seed(0)
-    network = bayesianize(build("cnn4", 10, 1, 8), Options(inducing_rows=4, inducing_columns=5)).cuda()
+    network = bayesianize(
+        build("cnn4", 10, 1, 8), VariationalConfig(**PUBLISHED, inducing_rows=4, inducing_columns=5)
+    ).cuda()
     images = torch.rand(16, 1, 8, 8, device="cuda")
 
     def drawn(vectorised: bool, seed: int = 3) -> Tensor:
@@ -140,6 +143,6 @@ def test_draws_depend_on_their_generator_alone() -> None:
 def test_the_closed_form_of_laplace_is_that_of_the_cpu() -> None:
     torch.manual_seed(0)
     network, images, labels = build("cnn4", 6, 1, 8).eval(), torch.rand(70, 1, 8, 8), torch.randint(6, (70,))
-    here = fit(network, [(images, labels)]).outputs(images)
-    there = fit(network.cuda(), [(images.cuda(), labels.cuda())]).outputs(images.cuda())
+    here = fit(LaplaceConfig(), network, [(images, labels)], []).outputs(images)
+    there = fit(LaplaceConfig(), network.cuda(), [(images.cuda(), labels.cuda())], []).outputs(images.cuda())
     torch.testing.assert_close(there.cpu(), here, rtol=1e-3, atol=1e-3)

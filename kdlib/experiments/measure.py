@@ -26,8 +26,7 @@ class MeasureConfig(Config):
 def remeasure(config: MeasureConfig, teacher: Teacher, dataset: Dataset, run: Run) -> None:
     """Measure a teacher that exists and write the measurement's run."""
     from kdlib.store import runs
-    from kdlib.teachers.distances import distances
-    from kdlib.teachers.evaluation import evaluate
+    from kdlib.teachers.evaluation import distances, evaluate
 
     started = time.perf_counter()
     metrics, predictions, notes = evaluate(teacher, dataset, config.eval_samples, config.seed)

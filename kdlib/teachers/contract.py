@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,19 @@ def _wide(outputs: Tensor) -> Tensor:
     return outputs if outputs.dtype is torch.float64 else outputs.float()
 
 
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Compute in eval mode and without gradients inside, and give every module its own mode back."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 class Teacher:
     """An estimator of the Bayes class probabilities, around one network."""
 
@@ -57,7 +72,7 @@ class Teacher:
     """How many images of a split, by row, a draw of the weights serves before the next one does (see `drawing`)."""
 
     def __init__(self, network: nn.Module, hardware: Hardware, name: str) -> None:
-        self.network = network.eval().requires_grad_(False)
+        self.network: Any = network.eval().requires_grad_(False)
         self.hardware = hardware
         self.name = name
 
@@ -91,6 +106,22 @@ class Teacher:
         if samples < 1:
             raise InputError(f"samples = {samples} is refused: it must be at least 1.")
         return combine(self.outputs(x, samples if self.stochastic else 1), temperature)
+
+
+class Derived(Teacher):
+    """Give what a function makes of the outputs of `members`, the first of which lends its network.
+
+    Args:
+        members: the teachers that it is made of.
+        answer: images on the device and a number of samples to outputs `(samples, n, classes)`.
+    """
+
+    def __init__(self, members: Sequence[Teacher], answer: Callable[[Tensor, int], Tensor], name: str) -> None:
+        super().__init__(members[0].network, members[0].hardware, name)
+        self.members, self.answer = tuple(members), answer
+
+    def _outputs(self, x: Tensor, samples: int) -> Tensor:
+        return self.answer(x, samples)
 
 
 def in_batches(teacher: Teacher, rows: Tensor, *keys: int) -> Iterator[tuple[Teacher, Tensor]]:

@@ -26,8 +26,9 @@ class EarlyStopped(Kind):
 
     def fit(self, making: Making) -> Made:
         """Take the parent's weights of its best epoch."""
+        from kdlib.store.runs import Run
         from kdlib.teachers.making import Made
 
-        (parent,) = making.parent_runs
-        tensors = parent.weights("best.safetensors")
-        return Made(self.restore(making, tensors), tensors, notes={"best_epoch": parent.provenance["best_epoch"]})
+        run = Run(making.parents[0].name)
+        tensors = run.weights("best.safetensors")
+        return Made(self.restore(making, tensors), tensors, notes={"best_epoch": run.provenance["best_epoch"]})

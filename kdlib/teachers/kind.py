@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from kdlib.base.config import Config, RunType, parameter
 from kdlib.training.config import OWN, TrainingConfig
@@ -49,29 +49,21 @@ class TeacherConfig(TrainingConfig):
     members: str | None = parameter(None, "the finished runs that it averages, joined by +", kind="set", reference=True)
 
 
-class Planned(Protocol):
-    """A run that a teacher starts from, as plans have it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def config(self) -> Config: ...
-
-
 def as_teacher(config: Config) -> TeacherConfig:
     """Return a config that is known to be a teacher's."""
     assert isinstance(config, TeacherConfig)
     return config
 
 
-P = TypeVar("P", bound=Planned)
 Start = str | Mapping[str, Any]
 """A parent: a reference that was given, or the parameters of a deterministic teacher."""
 
 
 class Kind:
-    """A way to estimate the Bayes class probabilities. As it stands: one network, trained from new weights."""
+    """A way to estimate the Bayes class probabilities. As it stands: one network, trained from new weights.
+
+    A `config` that a method takes is one of its `config_type`.
+    """
 
     name: ClassVar[str]
     meaning: ClassVar[str]
@@ -106,11 +98,11 @@ class Kind:
         """Return the names of its own parameters."""
         return tuple(name for name in self.config_type.model_fields if name not in TeacherConfig.model_fields)
 
-    def unused(self, config: TeacherConfig) -> set[str]:
+    def unused(self, config: Any) -> set[str]:
         """Return those of its own parameters that mean nothing beside the others."""
         return set()
 
-    def settings(self, given: TeacherConfig, epochs: int) -> dict[str, Any]:
+    def settings(self, given: Any, epochs: int) -> dict[str, Any]:
         """Return what it sets where nothing is given: its own parameters, and what it changes of the training.
 
         Args:
@@ -120,41 +112,40 @@ class Kind:
         return {}
 
     def accepts(self, parent: Kind) -> bool:
-        """Say whether it may start from a teacher of another kind."""
-        return False
+        """Say whether it may start from a teacher of another kind: from one deterministic network."""
+        return parent.one_network
 
-    def starts(self, config: TeacherConfig) -> list[Start]:
+    def starts(self, config: Any) -> list[Start]:
         """Return what it starts from: by default a deterministic teacher of the same settings."""
         if self.starts_with is None:
             return []
         return [config.parent or plain(config, config.seed, *(() if self.trains else OWN))]
 
-    def roles(self, parents: Sequence[P], config: TeacherConfig) -> dict[str, P]:
-        """Return its parents by the role that they have in its identity."""
+    def roles(self, parents: Sequence[Any], config: Any) -> dict[str, Any]:
+        """Return its parents, as plans have them, by the role that they have in its identity."""
         return dict(zip(("parent",), parents, strict=True)) if parents else {}
 
-    def check_parent(self, config: TeacherConfig, parent: TeacherConfig, name: str) -> None:
+    def check_parent(self, config: Any, parent: TeacherConfig, name: str) -> None:
         """Refuse a parent of an allowed kind that does not fit otherwise.
 
         Raises:
             InputError: it does not.
         """
 
-    def completed(self, config: TeacherConfig, parents: Sequence[TeacherConfig]) -> TeacherConfig:
+    def completed(self, config: Any, parents: Sequence[TeacherConfig]) -> TeacherConfig:
         """Return a config with what it takes from its parents: the architecture, or all of their training."""
-        if not parents:
-            return config
-        names = ("architecture",) if self.trains else (*OWN, "seed")
-        return config.model_copy(update={name: getattr(parents[0], name) for name in names})
+        names = () if not parents else ("architecture",) if self.trains else (*OWN, "seed")
+        made: TeacherConfig = config.model_copy(update={name: getattr(parents[0], name) for name in names})
+        return made
 
-    def check(self, config: TeacherConfig) -> None:
+    def check(self, config: Any) -> None:
         """Refuse parameters that exclude each other.
 
         Raises:
             InputError: they do.
         """
 
-    def check_network(self, config: TeacherConfig, network: Network) -> None:
+    def check_network(self, config: Any, network: Network) -> None:
         """Refuse a network, given with shapes alone, of which there can be no such teacher.
 
         Raises:
@@ -162,8 +153,13 @@ class Kind:
         """
 
     def fit(self, making: Making) -> Made:
-        """Make a teacher of `making.config`, from the run's newest checkpoint if there is one."""
-        raise NotImplementedError
+        """Make a teacher of `making.config`, from the run's newest checkpoint if there is one.
+
+        As it stands, nothing is trained and nothing kept: the parents are all.
+        """
+        from kdlib.teachers.making import Made
+
+        return Made(self.restore(making, {}), {})
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the teacher that a run keeps: as it stands, the one whose network has these weights.

@@ -84,11 +84,6 @@ def unused(config: TeacherConfig) -> set[str]:
     return others | starts | kind.unused(config)
 
 
-def dropped() -> dict[str, Any]:
-    """Return the parameters of earlier versions, with the one value that this version still means."""
-    return {name: value for kind in KINDS.values() for name, value in kind.dropped.items()}
-
-
 def recorded(values: Mapping[str, Any]) -> TeacherConfig:
     """Return the config that a teacher's record holds.
 
@@ -96,5 +91,6 @@ def recorded(values: Mapping[str, Any]) -> TeacherConfig:
         InputError: it has a parameter or a value that this version does not mean.
     """
     KINDS.one(values.get("kind", schema().model_fields["kind"].default))
-    config = of_record(schema(), values, dropped())
+    dropped = {name: value for kind in KINDS.values() for name, value in kind.dropped.items()}
+    config = of_record(schema(), values, dropped)
     return at_constants(config, unused(config))

@@ -32,9 +32,8 @@ class LabelSmoothing(OnLabels):
         on_digits = given.dataset.startswith("digits") and given.preset is None
         return {"smoothing": 0.01 if on_digits else 0.1}
 
-    def loss(self, config: TeacherConfig) -> Loss:
+    def loss(self, config: SmoothingConfig) -> Loss:
         """Return the smoothed cross-entropy."""
         from torch.nn import functional as F
 
-        assert isinstance(config, SmoothingConfig)
         return partial(F.cross_entropy, label_smoothing=float(config.smoothing or 0))

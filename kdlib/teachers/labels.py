@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from kdlib.teachers.kind import Kind, TeacherConfig
+from kdlib.teachers.kind import Kind
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +19,7 @@ Loss = Callable[["Tensor", "Tensor"], "Tensor"]
 class OnLabels(Kind):
     """Train a network on the labels, from its parent's weights or new ones."""
 
-    def loss(self, config: TeacherConfig) -> Loss:
+    def loss(self, config: Any) -> Loss:
         """Return the loss: cross-entropy, unless a kind has another."""
         from torch.nn import functional as F
 
@@ -29,10 +29,7 @@ class OnLabels(Kind):
         """Train from the run's newest checkpoint, or from the start."""
         from kdlib.teachers.making import Made
 
-        network, loss = making.network(), self.loss(making.teacher_config)
-        for parent in making.parents:
-            network.load_state_dict(parent.network.state_dict())
-        making.placed(network)
+        network, loss = making.start(), self.loss(making.config)
         history = making.train(network, lambda batch: loss(network(batch.images), batch.labels))
         files = {"best.safetensors": history.best} if self.keeps_best else {}
         return Made(making.plain(network), network.state_dict(), history, files=files)

@@ -17,8 +17,7 @@ from kdlib.store import runs
 from kdlib.store.runs import Run
 from kdlib.teachers import costs
 from kdlib.teachers.contract import Teacher
-from kdlib.teachers.distances import distances
-from kdlib.teachers.evaluation import evaluate
+from kdlib.teachers.evaluation import distances, evaluate
 from kdlib.teachers.kind import TeacherConfig
 from kdlib.teachers.kinds import kind_of, recorded
 from kdlib.teachers.making import Making
@@ -36,7 +35,7 @@ def fit(config: TeacherConfig, dataset: Dataset, run: Run, hardware: Hardware, p
     started = time.perf_counter()
     seed_everything(config.seed)
     loaded = tuple(load(parent, hardware) for parent in parents)
-    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, loaded, tuple(parents), dataset, run)
+    making = Making(config, hardware, run.name, dataset.classes, dataset.shape, loaded, dataset, run)
     costs.restart_peak(hardware.torch_device)
     kind = kind_of(config)
     began = time.perf_counter()
@@ -84,7 +83,8 @@ def restored(
     name: str,
 ) -> Teacher:
     """Return a teacher from its record and its tensors, its parents loaded first."""
-    hardware = hardware or hardware_here(config, record)
+    if hardware is None:  # this machine's best device, wherever the run was made
+        hardware = resolve_hardware(config.model_copy(update={"device": None}), tuple(record["shape"]))
     roles = record.get("parents", {})
     parents = tuple(load(roles[role], hardware) for role in sorted(roles, key=lambda role: (len(role), role)))
     return kind_of(config).restore(making_of(config, record, hardware, name, parents), tensors)
@@ -95,8 +95,3 @@ def making_of(
 ) -> Making:
     """Return what a teacher, or a student as one, is restored from."""
     return Making(config, hardware, name, tuple(record["classes"]), tuple(record["shape"]), parents)
-
-
-def hardware_here(config: TrainingConfig, record: Mapping[str, Any]) -> Hardware:
-    """Return the settings of this machine's best device, wherever the run was made."""
-    return resolve_hardware(config.model_copy(update={"device": None}), tuple(record["shape"]))

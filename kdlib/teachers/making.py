@@ -12,13 +12,12 @@ from torch import Tensor, nn
 
 from kdlib import data, models
 from kdlib.base.errors import InputError
-from kdlib.data.dataset import Dataset, to_float
+from kdlib.data.dataset import Dataset
 from kdlib.data.options import Augmentation
 from kdlib.data.views import view
 from kdlib.models.network import Network
 from kdlib.store.runs import Run
 from kdlib.teachers.contract import BATCH, Teacher
-from kdlib.teachers.kind import TeacherConfig
 from kdlib.training.config import TrainingConfig
 from kdlib.training.graphs import replayed
 from kdlib.training.hardware import Hardware
@@ -30,13 +29,12 @@ from kdlib.training.schedule import plan_steps
 class Making:
     """What a kind of teacher is made from, or restored from: config, shapes, parents and, to fit, data and a run."""
 
-    config: TrainingConfig
+    config: Any
     hardware: Hardware
     name: str
     classes: tuple[str, ...]
     shape: tuple[int, ...]
     parents: tuple[Teacher, ...] = ()
-    parent_runs: tuple[Run, ...] = ()
     dataset: Dataset | None = None
     run: Run | None = None
 
@@ -67,16 +65,18 @@ class Making:
         network.load_state_dict(tensors)
         return self.placed(network)
 
-    def to_fit(self) -> tuple[Dataset, Run]:
-        """Return the data and the run of a teacher that is being made."""
-        assert self.dataset is not None and self.run is not None
-        return self.dataset, self.run
+    def start(self) -> Network:
+        """Return the network that is trained, in its place: with the parent's weights, or new ones."""
+        network = self.network()
+        for parent in self.parents:
+            network.load_state_dict(parent.network.state_dict())
+        return self.placed(network)
 
     @property
-    def teacher_config(self) -> TeacherConfig:
-        """Return the config, of a teacher."""
-        assert isinstance(self.config, TeacherConfig)
-        return self.config
+    def data(self) -> Dataset:
+        """Return the data of a teacher that is being made."""
+        assert self.dataset is not None
+        return self.dataset
 
     def plain(self, network: Network) -> Teacher:
         """Return the teacher that one network is."""
@@ -96,13 +96,13 @@ class Making:
         Args:
             draws: whether each pass draws weights anew, so that none can be recorded and replayed.
         """
-        dataset, run = self.to_fit()
-        network = more.get("forward") or trained
+        assert self.run is not None
+        network, folder = more.get("forward") or trained, self.run.checkpoints
         with nullcontext() if draws else replayed(network, self.config.batch_size or 0, self.hardware):
-            return fit(trained, objective, self.config, dataset, self.hardware, run.checkpoints, run.name, **more)
+            return fit(trained, objective, self.config, self.data, self.hardware, folder, self.name, **more)
 
 
-def check_tensors(wanted: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], what: str) -> None:
+def check_tensors(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], what: str) -> None:
     """Refuse tensors that are not exactly those wanted.
 
     Raises:
@@ -133,7 +133,7 @@ def check_numbers(wanted: Mapping[str, torch.dtype], tensors: Mapping[str, Tenso
         tensor, last = tensors[key], key.rpartition(".")[2]
         problem = ""
         if tensor.dtype != dtype:
-            problem = f"is of type {_type(tensor.dtype)}, allowed is {_type(dtype)}"
+            problem = f"is of type {tensor.dtype}, allowed is {dtype}".replace("torch.", "")
         elif not bool(tensor.isfinite().all()):
             problem = "holds NaN or an infinity, allowed are finite numbers"
         elif last == "std" and not bool((tensor > 0).all()):
@@ -142,10 +142,6 @@ def check_numbers(wanted: Mapping[str, torch.dtype], tensors: Mapping[str, Tenso
             problem = f"holds {float(tensor.min()):g}, allowed is 0 or above"
         if problem:
             raise InputError(f"The weights of {name} are refused: {key} {problem}.")
-
-
-def _type(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 @dataclass
@@ -167,12 +163,17 @@ class Images:
     dataset: Dataset
     hardware: Hardware
     augmentation: Augmentation = Augmentation.NONE
-    batch_size: int = BATCH
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         rows, device = plan_steps(self.config, self.dataset).rows, self.hardware.torch_device
         pad = data.family_of(self.config.dataset).pad(self.dataset.shape[-1])
-        for part in torch.split(rows, self.batch_size):
+        for part in torch.split(rows, BATCH):
             pixels = self.dataset.train.pixels[part].to(device)
-            images = to_float(view(pixels, self.augmentation, self.config.seed, 0, part.to(device), pad))
-            yield self.hardware.layout(images), self.dataset.train.labels[part].to(device)
+            seen = view(pixels, self.augmentation, self.config.seed, 0, part.to(device), pad)
+            yield self.hardware.images(seen), self.dataset.train.labels[part].to(device)
+
+    def validation(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the validation images as batches like those."""
+        split, device = self.dataset.val, self.hardware.torch_device
+        parts = torch.split(torch.arange(len(split)), BATCH)
+        return [(self.hardware.images(split.pixels[rows]), split.labels[rows].to(device)) for rows in parts]

@@ -55,7 +55,6 @@ class MSE(OnLabels):
         """Return the rate of the lowest validation NLL on digits (seeds 900 to 902): this loss has small gradients."""
         return {"learning_rate": 0.4} if given.dataset.startswith("digits") and given.preset is None else {}
 
-    def loss(self, config: TeacherConfig) -> Loss:
+    def loss(self, config: MSEConfig) -> Loss:
         """Return the mean squared error."""
-        assert isinstance(config, MSEConfig)
         return partial(mean_squared_error, on=config.mse_on)

@@ -25,10 +25,6 @@ class Tuned(Kind):
 
     starts_with = "parent"
 
-    def accepts(self, parent: Kind) -> bool:
-        """Start from one deterministic network."""
-        return parent.one_network
-
     def settings(self, given: TeacherConfig, epochs: int) -> dict[str, Any]:
         """Return the length and the rate."""
         return dict(SETTINGS[place(given)])

@@ -21,23 +21,14 @@ from kdlib.base.tensors import read_tensors, write_tensors
 KEPT = 2
 
 
-def _flat(prefix: str, state: Mapping[Any, Any], tensors: dict[str, Tensor]) -> dict[str, Any]:
-    """Move the tensors of a nested state into `tensors`; return the rest, JSON-able."""
-    rest: dict[str, Any] = {}
-    for key, value in state.items():
-        name = f"{prefix}/{key}"
-        if isinstance(value, Tensor):
-            tensors[name] = value
-        elif isinstance(value, Mapping):
-            rest[str(key)] = _flat(name, value, tensors)
-        else:
-            rest[str(key)] = value
+def optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> dict[str, dict[str, Any]]:
+    """Put an optimiser's tensors into `tensors` and return what is left of its state, JSON-able."""
+    rest: dict[str, dict[str, Any]] = {}
+    for key, slots in optimizer.state_dict()["state"].items():
+        held = {name for name, value in slots.items() if isinstance(value, Tensor)}
+        tensors |= {f"optimizer/{key}/{name}": slots[name] for name in held}
+        rest[str(key)] = {name: value for name, value in slots.items() if name not in held}
     return rest
-
-
-def optimizer_state(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> Any:
-    """Put an optimiser's tensors into `tensors` and return what is left of its state."""
-    return _flat("optimizer", optimizer.state_dict()["state"], tensors)
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor], rest: Any) -> None:

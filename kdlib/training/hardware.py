@@ -14,7 +14,7 @@ import platform
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import distributions, version
 
 import numpy as np
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from kdlib.base.config import Config, Precision
 from kdlib.base.errors import InputError
+from kdlib.data.dataset import to_float
 from kdlib.training.settings import Settings
 
 SMALL = 16 * 16
@@ -76,6 +77,17 @@ class Hardware(Settings):
         """Put a batch of images `(n, channels, height, width)` into the networks' memory format."""
         return images.contiguous(memory_format=torch.channels_last) if self.channels_last else images
 
+    def images(self, pixels: Tensor) -> Tensor:
+        """Return stored pixels `(n, channels, height, width)` as float images where and as networks compute."""
+        return self.layout(to_float(pixels.to(self.torch_device)))  # as stored: uint8 travels at a quarter
+
+
+def without_autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context in which tensors on a device of this type keep their own precision."""
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()
+
 
 @functools.cache
 def keep_memory() -> bool:
@@ -115,13 +127,9 @@ def device_of(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError):
         device = None
     if device is None or device.type not in ("cpu", "cuda"):
-        raise InputError(f"device = {name!r} is refused: this machine offers {offered()}.")
+        offered = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        raise InputError(f"device = {name!r} is refused: this machine offers {offered}.")
     return device
-
-
-def offered() -> str:
-    """Say which devices this machine has."""
-    return ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
 
 
 def resolve(config: Config, shape: tuple[int, ...]) -> Hardware:

@@ -31,10 +31,10 @@ from kdlib.study import records
 from kdlib.study.keeping import record_of
 from kdlib.study.rows import arrays_of, table
 from kdlib.teachers.contract import Teacher
-from kdlib.teachers.ensemble.teacher import Average
+from kdlib.teachers.ensemble import average
 from kdlib.teachers.kinds import KINDS
+from kdlib.teachers.variational import PUBLISHED, VariationalConfig
 from kdlib.teachers.variational.bayesianize import bayesianize
-from kdlib.teachers.variational.options import Options
 from kdlib.teachers.variational.teacher import Drawn
 
 IMAGES = DATASET.test.images[:40]
@@ -215,7 +215,7 @@ def test_the_teacher_is_unchanged() -> None:
 
 def bayesian() -> Drawn:
     torch.manual_seed(3)
-    made = bayesianize(network(), Options(initial_sd=0.5, max_sd=1.0))
+    made = bayesianize(network(), VariationalConfig(**{**PUBLISHED, "initial_sd": 0.5, "max_sd": 1.0}))
     return Drawn(made, settings(), "bayes")
 
 
@@ -235,7 +235,7 @@ def test_weight_samples_are_the_same_for_all_images_and_extend() -> None:
 
 def test_an_ensemble_has_a_map_for_each_member() -> None:
     members = [Teacher(network(seed), settings(), str(seed)) for seed in (0, 1)]
-    maps = [cam.eigen_cam(found, IMAGES) for found in KINDS["ensemble"].networks(Average(members, "e"), 5, 0)]
+    maps = [cam.eigen_cam(found, IMAGES) for found in KINDS["ensemble"].networks(average(members, "e"), 5, 0)]
     alone = [cam.eigen_cam(member.network, IMAGES) for member in members]
     assert len(maps) == 2 and all(torch.equal(a, b) for a, b in zip(maps, alone, strict=True))
 

@@ -10,7 +10,7 @@ from scipy.special import log_softmax
 from kdlib.base.errors import InputError
 from kdlib.measures import bcp_errors, metrics
 from kdlib.measures.bcp_errors import PARTS, Part, best_temperature, divergence, error_parts, tempered
-from kdlib.teachers.temperature_scaled import teacher as temperature
+from kdlib.teachers import temperature_scaled as temperature
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(size=(500, 6)) * 3

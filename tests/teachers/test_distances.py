@@ -14,7 +14,7 @@ from kdlib import teachers
 from kdlib.data.digits.mixture import bcp
 from kdlib.runs.execute import execute
 from kdlib.teachers.contract import Teacher
-from kdlib.teachers.distances import TEMPERATURES, distances
+from kdlib.teachers.evaluation import TEMPERATURES, distances
 
 
 class Knowing(Teacher):

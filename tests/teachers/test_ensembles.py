@@ -14,22 +14,23 @@ from kdlib.data.options import Augmentation
 from kdlib.data.views import PAD, view
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import plan
-from kdlib.teachers.augmentation_averaged.teacher import FIRST_PASS, Views
-from kdlib.teachers.ensemble.teacher import Average
+from kdlib.teachers.augmentation_averaged import FIRST_PASS, over_views
+from kdlib.teachers.contract import Teacher
+from kdlib.teachers.ensemble import average
 
 IMAGES = small.DATASET.test.images
 VIEWS = Augmentation.REFLECT_CROP_FLIP
 
 
-def averaged(views: int = 4, augmentation: Augmentation = VIEWS, seed: int = 3) -> Views:
-    return Views(small.untrained_teacher(), views, augmentation, seed, PAD, "averaged")
+def averaged(views: int = 4, augmentation: Augmentation = VIEWS, seed: int = 3) -> Teacher:
+    return over_views(small.untrained_teacher(), views, augmentation, seed, PAD, "averaged")
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])
 def test_an_ensemble_is_the_mean_of_its_members(temperature: float) -> None:
     members = [small.untrained_teacher(seed) for seed in range(3)]
     mean = torch.stack([member.probs(IMAGES, temperature) for member in members]).mean(0)
-    assert torch.allclose(Average(members, "e").probs(IMAGES, temperature), mean, atol=1e-6)
+    assert torch.allclose(average(members, "e").probs(IMAGES, temperature), mean, atol=1e-6)
 
 
 def test_an_ensemble_of_the_store_is_that_of_its_runs(store: Path) -> None:

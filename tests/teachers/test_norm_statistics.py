@@ -27,10 +27,9 @@ from kdlib.teachers.contract import PARTS, in_batches, outputs_on
 from kdlib.teachers.evaluation import evaluate
 from kdlib.teachers.kind import TeacherConfig
 from kdlib.teachers.kinds import KINDS
-from kdlib.teachers.variational import calibration, norms
+from kdlib.teachers.variational import NormStatistics, calibration, norms
 from kdlib.teachers.variational import teacher as variational_teacher
 from kdlib.teachers.variational.bayesianize import layers
-from kdlib.teachers.variational.options import NormStatistics
 from kdlib.teachers.variational.sampling import pinned, sample_forward
 from kdlib.teachers.variational.teacher import Drawn
 from kdlib.training.loop import Batch
@@ -255,17 +254,6 @@ def tensors(run: Run) -> Iterator[dict[str, Tensor]]:
     content = file.read_bytes()
     yield read_tensors(file)[0]
     file.write_bytes(content)
-
-
-def test_without_images_they_come_from_the_dataset_again(run: Run, tensors: dict[str, Tensor]) -> None:
-    expected = teachers.load(run).outputs(IMAGES, 2)
-    bare = calibration.without_images(tensors)
-    assert set(bare) == {"rows", "fingerprint"}
-    write_tensors(run.path / calibration.FILE, bare)
-    assert torch.equal(teachers.load(run).outputs(IMAGES, 2), expected)
-    write_tensors(run.path / calibration.FILE, {**bare, "rows": bare["rows"] + 1})
-    with pytest.raises(InputError, match=r"its images are not in digits:tiny"):
-        teachers.load(run)
 
 
 def nan(pixels: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from kdlib import teachers
 from kdlib.runs.execute import execute
 from kdlib.teachers.contract import combine
-from kdlib.teachers.temperature_scaled.teacher import HIGHEST, LOWEST, at_limit, best_temperature
+from kdlib.teachers.temperature_scaled import HIGHEST, LOWEST, at_limit, best_temperature
 
 
 def nll(outputs: Tensor, labels: Tensor, temperature: float) -> float:

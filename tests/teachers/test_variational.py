@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,20 +14,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from kdlib.base.errors import InputError
 from kdlib.models import build
+from kdlib.teachers.contract import evaluating
+from kdlib.teachers.variational import PUBLISHED, Family, VariationalConfig, inducing
 from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight, posteriors
 from kdlib.teachers.variational.inducing import DIAGONAL_FLOOR, Inducing
 from kdlib.teachers.variational.mean_field import MeanField
-from kdlib.teachers.variational.options import Family, Options
-from kdlib.teachers.variational.sampling import draw, mean_forward, pinned, sample_forward
+from kdlib.teachers.variational.sampling import draw, pinned, sample_forward
 
-MEAN_FIELD = Options(family=Family.MEAN_FIELD)
-SMALL = Options(inducing_rows=4, inducing_columns=5)
+
+def options_of(**given: Any) -> VariationalConfig:
+    """Return the published config with what is given in its place."""
+    return VariationalConfig(**{**PUBLISHED, **given})
+
+
+MEAN_FIELD = options_of(family=Family.MEAN_FIELD)
+SMALL = options_of(inducing_rows=4, inducing_columns=5)
 EVERY = {
     "mean_field": MEAN_FIELD,
     "inducing": SMALL,
-    "inducing_unwhitened": Options(inducing_rows=4, inducing_columns=5, whitened=False),
+    "inducing_unwhitened": options_of(inducing_rows=4, inducing_columns=5, whitened=False),
 }
 every = pytest.mark.parametrize("options", EVERY.values(), ids=EVERY.keys())
 
@@ -47,13 +54,20 @@ def small_net(bias: bool = True) -> nn.Sequential:
     )
 
 
-def bayesian(options: Options, seed: int = 0) -> nn.Module:
+def bayesian(options: VariationalConfig, seed: int = 0) -> nn.Module:
     """Return `small_net` made Bayesian, its parameters and statistics away from where they start."""
     torch.manual_seed(seed)
     network = bayesianize(small_net(), options)
     scatter(network)
     network(torch.randn(16, 2, 6, 6))  # batch-norm statistics
     return network
+
+
+def mean_forward(network: nn.Module, x: Tensor) -> Tensor:
+    """Return the outputs of the deterministic twin, (n, classes): eval mode, every posterior at its centre."""
+    with evaluating(network):
+        result: Tensor = network(x)
+    return result
 
 
 def scatter(module: nn.Module, scale: float = 0.3) -> None:
@@ -63,11 +77,17 @@ def scatter(module: nn.Module, scale: float = 0.3) -> None:
             parameter.add_(scale * torch.randn_like(parameter))
 
 
-def inducing_layer(options: Options, d_out: int = 3, d_in: int = 4) -> Inducing:
+def inducing_layer(options: VariationalConfig, d_out: int = 3, d_in: int = 4) -> Inducing:
     torch.manual_seed(1)
     layer = Inducing(torch.randn(d_out, d_in, dtype=torch.float64), options)
     scatter(layer)
     return layer
+
+
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let D start as large as Z's own rows, so that nothing of it is lost beside them."""
+    monkeypatch.setattr(inducing, "DIAGONAL_INITIAL", 0.5)
 
 
 def psi(z: Tensor, raw_d: Tensor) -> Tensor:
@@ -96,12 +116,12 @@ def assert_moments(draws: Tensor, mean: Tensor, covariance: Tensor) -> None:
 
 def test_mean_field_kl_is_that_of_torch_distributions() -> None:
     torch.manual_seed(0)
-    network = bayesianize(small_net(), Options(family=Family.MEAN_FIELD, prior_scale=0.7, initial_sd=0.2))
+    network = bayesianize(small_net(), options_of(family=Family.MEAN_FIELD, prior_scale=0.7, initial_sd=0.2))
     scatter(network)
     expected = torch.zeros(())
     for posterior in posteriors(network):
         assert isinstance(posterior, MeanField)
-        mean, sd = posterior.factors()
+        mean, sd = posterior.mean, posterior.prior_sd * posterior.sd()
         prior = Normal(torch.zeros_like(mean), 0.7 / mean.shape[1] ** 0.5)
         expected = expected + kl_divergence(Normal(mean, sd), prior).sum()
     torch.testing.assert_close(kl(network), expected)
@@ -109,16 +129,16 @@ def test_mean_field_kl_is_that_of_torch_distributions() -> None:
 
 def test_mean_field_draws_have_its_mean_and_sd() -> None:
     torch.manual_seed(0)
-    posterior = MeanField(torch.randn(2, 3, dtype=torch.float64), Options(family=Family.MEAN_FIELD, initial_sd=0.5))
+    posterior = MeanField(torch.randn(2, 3, dtype=torch.float64), options_of(family=Family.MEAN_FIELD, initial_sd=0.5))
     scatter(posterior)
-    mean, sd = (x.detach().flatten() for x in posterior.factors())
+    mean, sd = (x.detach().flatten() for x in (posterior.mean, posterior.prior_sd * posterior.sd()))
     assert_moments(posterior.draw(100_000).detach().flatten(1), mean, sd.square().diag())
 
 
 @pytest.mark.parametrize("whitened", [True, False])
 def test_inducing_kl_is_that_of_torch_distributions(whitened: bool) -> None:
     """KL of q(U), and of q(W | U) for any U, both from explicit covariance matrices."""
-    options = Options(whitened=whitened, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
+    options = options_of(whitened=whitened, inducing_rows=2, inducing_columns=3, initial_sd=0.05)
     layer = inducing_layer(options)
     q = layer.inducing
     sd = 0.1 * torch.sigmoid(q.raw_sd).flatten()
@@ -136,14 +156,11 @@ def test_inducing_kl_is_that_of_torch_distributions(whitened: bool) -> None:
 
 @pytest.mark.parametrize("whitened", [True, False])
 @pytest.mark.parametrize("size", [(2, 3), (3, 4)])
-def test_matheron_draws_have_the_conditional_mean_and_covariance(size: tuple[int, int], whitened: bool) -> None:
-    options = Options(
-        whitened=whitened,
-        inducing_rows=size[0],
-        inducing_columns=size[1],
-        lambda_initial=0.6,
-        lambda_max=1.0,
-        diagonal_initial=0.5,
+def test_matheron_draws_have_the_conditional_mean_and_covariance(
+    size: tuple[int, int], whitened: bool, wide: None
+) -> None:
+    options = options_of(
+        whitened=whitened, inducing_rows=size[0], inducing_columns=size[1], lambda_initial=0.6, lambda_max=1.0
     )
     layer = inducing_layer(options)
     with torch.no_grad():
@@ -151,13 +168,13 @@ def test_matheron_draws_have_the_conditional_mean_and_covariance(size: tuple[int
         mean, covariance = conditional(layer, u)
         draws = layer.draw_given(u.expand(200_000, *size)).flatten(1)
         assert_moments(draws, mean, layer.lambda_().square() * covariance)
-        row, column, _, _ = layer.factors()
-        torch.testing.assert_close(layer.mean_given(u, row, column).flatten(), mean)
+        layer.inducing.mean.copy_(u)
+        torch.testing.assert_close(layer.centre().flatten(), mean)
 
 
-def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w() -> None:
+def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w(wide: None) -> None:
     """Integrating the conditional over p(U) must return N(0, σ²): the blocks fit together."""
-    layer = inducing_layer(Options(inducing_rows=2, inducing_columns=3, lambda_max=1.0, diagonal_initial=0.5))
+    layer = inducing_layer(options_of(inducing_rows=2, inducing_columns=3, lambda_max=1.0))
     with torch.no_grad():
         layer.raw_lambda.fill_(40.0)  # λ = 1
         draws = layer.draw_given(torch.randn(200_000, 2, 3, dtype=torch.float64)).flatten(1)
@@ -165,17 +182,14 @@ def test_matheron_with_lambda_one_and_prior_u_gives_the_prior_of_w() -> None:
     assert_moments(draws, zero, layer.prior_sd**2 * torch.eye(12, dtype=torch.float64))
 
 
-def test_draws_of_u_have_the_covariance_that_the_kl_uses() -> None:
-    q = inducing_layer(Options(inducing_rows=2, inducing_columns=3, initial_sd=0.05)).inducing
+def test_draws_of_u_have_the_mean_and_covariance_that_the_kl_uses() -> None:
+    q = inducing_layer(options_of(inducing_rows=2, inducing_columns=3, initial_sd=0.05)).inducing
     with torch.no_grad():
-        covariance = q.draw(200_000, None).flatten(1).T.cov()
-        torch.testing.assert_close(torch.logdet(covariance), q.log_det(), atol=0.05, rtol=0)
-        energy = covariance.trace() + q.mean.square().sum()
-        torch.testing.assert_close(energy, q.energy(None, None), rtol=0.01, atol=0)
+        assert_moments(q.draw(200_000, None).flatten(1), q.mean.flatten(), q.sd().square().flatten().diag())
 
 
 @every
-def test_without_spread_every_draw_is_the_deterministic_twin(options: Options) -> None:
+def test_without_spread_every_draw_is_the_deterministic_twin(options: VariationalConfig) -> None:
     """λ → 0, sd → 0: all draws equal a plain network with the posterior's centre as its weights."""
     network = bayesian(options)
     with torch.no_grad():
@@ -209,7 +223,7 @@ def test_a_network_starts_as_itself(whitened: bool) -> None:
     x = torch.randn(4, 2, 6, 6)
     expected = plain(x).detach()
     torch.testing.assert_close(mean_forward(bayesianize(copy.deepcopy(plain), MEAN_FIELD), x), expected)
-    torch.testing.assert_close(mean_forward(bayesianize(plain, Options(whitened=whitened)), x), expected)
+    torch.testing.assert_close(mean_forward(bayesianize(plain, options_of(whitened=whitened)), x), expected)
 
 
 def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:
@@ -231,7 +245,7 @@ def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:
 
     def elbo() -> Tensor:
         optimiser.zero_grad()
-        mean, sd = posterior.factors()
+        mean, sd = posterior.mean, posterior.prior_sd * posterior.sd()
         loss = kl(network)
         for point in points:
             with pinned(network, [mean + sd * point]):
@@ -240,7 +254,7 @@ def test_mean_field_finds_the_posterior_of_bayesian_linear_regression() -> None:
         return loss
 
     optimiser.step(elbo)
-    mean, sd = posterior.factors()
+    mean, sd = posterior.mean, posterior.prior_sd * posterior.sd()
     torch.testing.assert_close(mean[0], exact, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(sd[0].square(), 1 / precision.diagonal(), atol=0, rtol=1e-4)
 
@@ -251,7 +265,7 @@ def test_one_sample_a_step_finds_the_posterior_mean(family: Family) -> None:
     torch.manual_seed(0)
     x = torch.randn(40, 3)
     y = x @ torch.tensor([1.0, -2.0, 0.5]) + 0.1 * torch.randn(40)
-    network = bayesianize(nn.Linear(3, 1, bias=False), Options(family=family, lambda_initial=0.029))
+    network = bayesianize(nn.Linear(3, 1, bias=False), options_of(family=family, lambda_initial=0.029))
     sigma = 1 / 3**0.5
     exact = torch.linalg.solve(x.T @ x + 0.04 * torch.eye(3) / sigma**2, x.T @ y)
     optimiser = torch.optim.Adam(network.parameters(), lr=0.03)
@@ -270,12 +284,10 @@ def test_kl_weight_is_off_then_rises_linearly_to_one() -> None:
     assert [kl_weight(epoch, 1, 0) for epoch in range(3)] == [0, 1, 1]
     assert kl_weight(0, 0, 0) == 1
     assert kl_weight(99, 100, 50) == 0 and kl_weight(149, 100, 50) == 1
-    with pytest.raises(InputError, match="epoch is -1"):
-        kl_weight(-1, 0, 0)
 
 
 @every
-def test_state_round_trip_is_strict_and_draws_are_the_same(options: Options, tmp_path: Path) -> None:
+def test_state_round_trip_is_strict_and_draws_are_the_same(options: VariationalConfig, tmp_path: Path) -> None:
     network, other = bayesian(options), bayesian(options, seed=5)
     x = torch.randn(4, 2, 6, 6)
     expected = sample_forward(network, x, 4, torch.Generator().manual_seed(3))
@@ -292,7 +304,7 @@ def test_state_round_trip_is_strict_and_draws_are_the_same(options: Options, tmp
 
 
 @every
-def test_gradients_reach_every_parameter(options: Options) -> None:
+def test_gradients_reach_every_parameter(options: VariationalConfig) -> None:
     network = bayesian(options).train()
     x, y = torch.randn(8, 2, 6, 6), torch.randint(5, (8,))
     likelihood = F.cross_entropy(network(x), y)
@@ -307,7 +319,7 @@ def test_gradients_reach_every_parameter(options: Options) -> None:
 
 
 @every
-def test_training_draws_anew_each_pass_and_evaluation_is_deterministic(options: Options) -> None:
+def test_training_draws_anew_each_pass_and_evaluation_is_deterministic(options: VariationalConfig) -> None:
     network = bayesian(options).train()
     x = torch.randn(4, 2, 6, 6)
     assert not torch.equal(network(x), network(x))
@@ -318,7 +330,7 @@ def test_training_draws_anew_each_pass_and_evaluation_is_deterministic(options: 
 
 
 @every
-def test_loop_and_vectorised_pass_agree_for_the_same_draws(options: Options) -> None:
+def test_loop_and_vectorised_pass_agree_for_the_same_draws(options: VariationalConfig) -> None:
     network = bayesian(options)
     x = torch.randn(4, 2, 6, 6)
     outputs = [
@@ -355,7 +367,7 @@ def test_sampling_leaves_the_network_as_it_was() -> None:
 
 
 @every
-def test_cached_factors_follow_the_parameters(options: Options) -> None:
+def test_cached_factors_follow_the_parameters(options: VariationalConfig) -> None:
     network = bayesian(options)
     x = torch.randn(4, 2, 6, 6)
     old = sample_forward(network, x, 2, torch.Generator().manual_seed(1))
@@ -400,7 +412,7 @@ def test_a_bayesian_network_survives_pickling_by_torch() -> None:
 
 @pytest.mark.parametrize("family", list(Family))
 def test_bf16_autocast_draws_in_float32(family: Family) -> None:
-    network = bayesian(Options(family=family))
+    network = bayesian(options_of(family=family))
     x, y = torch.randn(8, 2, 6, 6), torch.randint(5, (8,))
     expected, divergence = sample_forward(network, x, 3, torch.Generator().manual_seed(1)), kl(network)
     with torch.autocast("cpu", torch.bfloat16):
@@ -435,35 +447,3 @@ def test_sd_and_lambda_stay_below_their_caps() -> None:
         spread = posterior.inducing.draw(500, None).std(0)
         assert (spread < 0.1 * 1.15).all()
         assert 0 < posterior.lambda_() <= 0.03
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"family": "dropout"}, "family is 'dropout'"),
-        ({"prior_scale": 0.0}, "prior_scale is 0.0"),
-        ({"initial_sd": float("nan")}, "initial_sd is nan"),
-        ({"initial_sd": 0.2}, "max_sd is 0.1"),
-        ({"lambda_initial": 0.05}, "lambda_initial is 0.05"),
-        ({"lambda_max": 2.0}, "lambda_max 2.0"),
-        ({"inducing_rows": 0}, "inducing_rows is 0"),
-        ({"diagonal_initial": 0.0}, "diagonal_initial is 0.0"),
-    ],
-)
-def test_options_out_of_range_are_refused(settings: dict[str, object], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        Options(**settings)  # type: ignore[arg-type]
-
-
-def test_networks_that_cannot_be_used_are_refused() -> None:
-    with pytest.raises(InputError, match="without any Conv2d or Linear"):
-        bayesianize(nn.BatchNorm2d(3), SMALL)
-    with pytest.raises(InputError, match="already Bayesian"):
-        bayesianize(bayesian(SMALL), SMALL)
-    with pytest.raises(InputError, match="NonDynamicallyQuantizableLinear"):
-        bayesianize(nn.MultiheadAttention(4, 2), SMALL)
-    for action in (kl, lambda network: sample_forward(network, torch.zeros(1, 2, 6, 6), 2)):
-        with pytest.raises(InputError, match="bayesianize it first"):
-            action(small_net())
-    with pytest.raises(InputError, match="samples is 0"):
-        sample_forward(bayesian(SMALL), torch.zeros(1, 2, 6, 6), 0)

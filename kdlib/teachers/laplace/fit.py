@@ -1,123 +1,86 @@
-"""Fit a Laplace posterior around a trained network, choose its prior, and load one that was saved."""
+"""Fit a Laplace posterior around a trained network, choose its prior, and answer with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kdlib.base.errors import InputError
 from kdlib.models.network import Network
-from kdlib.teachers.laplace import prior
+from kdlib.teachers.contract import Teacher, evaluating
+from kdlib.teachers.laplace import HessianStructure, LaplaceConfig, PriorPrecision, SubsetOfWeights, prior
 from kdlib.teachers.laplace.last_layer_kron import LastLayerKron, fit_last_layer
 from kdlib.teachers.laplace.library import LibraryPosterior, fit_library
-from kdlib.teachers.laplace.options import Options, PriorPrecision, SubsetOfWeights, check
-from kdlib.teachers.laplace.posterior import Batches, Posterior, evaluating, full_precision
+from kdlib.teachers.laplace.posterior import Batches, Posterior
+from kdlib.training.hardware import without_autocast
 
 
-def fit(
-    network: Network, batches: Batches, options: Options | None = None, validation: Batches | None = None
-) -> Posterior:
+class Averaged(Teacher):
+    """Give the logarithm of the averaged probabilities, one sample: tempering comes after averaging."""
+
+    def __init__(self, posterior: Posterior, parent: Teacher, name: str) -> None:
+        super().__init__(parent.network, parent.hardware, name)
+        self.posterior = posterior
+
+    def _outputs(self, x: Tensor, samples: int) -> Tensor:
+        return self.posterior.outputs(x)[None]
+
+
+def fit(config: LaplaceConfig, network: Network, batches: Batches, validation: Batches) -> Posterior:
     """Return the Laplace posterior of a trained network: N(θ, (H + δI)⁻¹).
 
     H is the generalised Gauss-Newton approximation of the Hessian of −Σ_n ln p(label_n | image_n), structured as the
-    options say, and δ the prior precision, tuned as they say.
+    config says, and δ the prior precision, tuned as it says.
 
     Args:
+        config: which posterior.
         network: trained; it is left as it was.
-        batches: the training images `(b, channels, height, width)` and labels `(b,)`, clean or as viewed. They are
-            walked more than once.
-        options: which posterior; the published one by default.
+        batches: the training images `(b, channels, height, width)` and labels `(b,)` on the network's device, clean or
+            as viewed. They are walked more than once.
         validation: images and labels that the grid search chooses δ by; not used by the marginal likelihood.
-
-    Raises:
-        InputError: the network cannot have this posterior, a label is no class of it, there is no image, or the grid
-            search has no validation data.
 
     Source: Daxberger et al. 2021, "Laplace redux: effortless Bayesian deep learning".
     """
-    options = options or Options()
-    check(options, network)
-    if options.prior is PriorPrecision.GRIDSEARCH and validation is None:
-        raise InputError("prior = 'gridsearch' is refused without validation data: give them, or choose marglik.")
-    for name, given in (("batches", batches), ("validation", validation)):
-        if isinstance(given, Iterator):
-            raise InputError(f"{name} is refused as an iterator, which ends after one walk: give a list or a loader.")
     posterior: Posterior
-    last = options.subset is SubsetOfWeights.LAST_LAYER
-    with evaluating(network):
-        seen = features(network, batches) if last else on_device(network, batches)
-        with full_precision(network.head.weight):
-            if options.closed_form:
-                posterior = fit_last_layer(seen, network, options)
-            else:
-                posterior = fit_library(list(seen) if last else _Again(network, batches), network, options)
-        if options.prior is PriorPrecision.MARGLIK:
+    with evaluating(network), without_autocast(network.head.weight.device.type):
+        features = ((network.embed(images).to(network.head.weight.dtype), labels) for images, labels in batches)
+        if closed_form(config):
+            posterior = fit_last_layer(features, network, config)
+        else:
+            last = config.subset_of_weights is SubsetOfWeights.LAST_LAYER
+            posterior = fit_library(list(features) if last else batches, network, config)
+        if config.prior_precision is PriorPrecision.MARGLIK:
             posterior.prior_precision = prior.marglik(posterior.eigenvalues(), posterior.squared_norm())
-        elif validation is not None:
-            loss = _validation_loss(posterior, validation)
-            best, posterior.prior_at_limit = prior.gridsearch(loss, options.lowest, options.highest, options.points)
+        else:
+            best, posterior.prior_at_limit = prior.gridsearch(_validation_loss(posterior, validation))
             posterior.prior_precision = best
     return posterior
 
 
-def from_state(network: Network, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> Posterior:
-    """Return the posterior that `Posterior.state` and `Posterior.metadata` were taken from.
+def closed_form(config: LaplaceConfig) -> bool:
+    """Say whether the posterior is evaluated in closed form, without laplace-torch."""
+    return config.subset_of_weights is SubsetOfWeights.LAST_LAYER and config.hessian is HessianStructure.KRON
+
+
+def posterior_of(config: LaplaceConfig, network: Network, state: Mapping[str, Tensor]) -> Posterior:
+    """Return the posterior that `Posterior.state` was taken from.
 
     Raises:
-        InputError: an option or tensor is missing, unknown, wrongly shaped or not finite, or the network is another.
+        InputError: a tensor is missing, unknown, wrongly shaped or not finite, or the network is another.
     """
-    options = Options.of(metadata)
-    check(options, network)
-    return (LastLayerKron if options.closed_form else LibraryPosterior)(network, options, state)
-
-
-class _Again:
-    """Checked batches on the network's device, walked as often as asked."""
-
-    def __init__(self, network: Network, batches: Batches) -> None:
-        self.network, self.batches = network, batches
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return on_device(self.network, self.batches)
-
-
-def on_device(network: Network, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give each batch on the network's device.
-
-    Raises:
-        InputError: a label is no class of the network.
-    """
-    device = network.head.weight.device
-    for images, labels in batches:
-        if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < network.classes):
-            raise InputError(
-                f"labels from {int(labels.min())} to {int(labels.max())} are refused: allowed are 0 to "
-                f"{network.classes - 1}."
-            )
-        yield images.to(device), labels.to(device)
-
-
-def features(network: Network, batches: Batches) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the features `(b, d)` and labels `(b,)` of each batch."""
-    for images, labels in on_device(network, batches):
-        yield network.embed(images).to(network.head.weight.dtype), labels
+    return (LastLayerKron if closed_form(config) else LibraryPosterior)(network, config, state)
 
 
 def _validation_loss(posterior: Posterior, validation: Batches) -> Callable[[float], float]:
     """Return the mean NLL of the validation labels as a function of δ; features are computed once."""
-    seen = [(posterior.prepare(images), labels) for images, labels in on_device(posterior.network, validation)]
+    seen = [(posterior.prepare(images), labels) for images, labels in validation]
     count = sum(len(labels) for _, labels in seen)
-    if count == 0:
-        raise InputError("the validation data are empty: the grid search needs at least one image.")
 
     def loss(precision: float) -> float:
         posterior.prior_precision = precision
         losses = [F.nll_loss(posterior.predict(p).double(), labels, reduction="sum") for p, labels in seen]
-        total = torch.stack(losses).sum()
-        return float(total) / count
+        return float(torch.stack(losses).sum()) / count
 
     return loss

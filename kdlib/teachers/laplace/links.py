@@ -8,6 +8,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+CHUNK = 16
+"""Draws of the link `mc` held at a time."""
+
 
 def probit(mean: Tensor, variance: Tensor) -> Tensor:
     """Return log softmax(mean / sqrt(1 + π/8 · variance)).
@@ -39,12 +42,20 @@ def bridge(mean: Tensor, variance: Tensor, row_sums: Tensor) -> Tensor:
     return torch.log_softmax(log_alpha, -1)
 
 
+def noise(samples: int, like: Tensor) -> tuple[Tensor, ...]:
+    """Return standard normal draws in chunks `(≤ 16, 1, classes)`, always the same, for logits `(n, classes)`.
+
+    They are shared by the images, so that an image's answer does not depend on the batch around it.
+    """
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.randn(samples, 1, like.shape[-1], generator=generator, dtype=torch.float64)
+    return torch.split(drawn.to(like), CHUNK)
+
+
 def monte_carlo(draws: Iterable[Tensor]) -> Tensor:
     """Return the log of the mean softmax over draws of logits, each `(samples, n, classes)`, held one at a time."""
-    total, count = None, 0
+    total, count = torch.tensor(-math.inf), 0
     for logits in draws:
-        part = torch.logsumexp(torch.log_softmax(logits, -1), 0)
-        total = part if total is None else torch.logaddexp(total, part)
+        total = torch.logaddexp(total.to(logits), torch.logsumexp(torch.log_softmax(logits, -1), 0))
         count += len(logits)
-    assert total is not None
     return total - math.log(count)

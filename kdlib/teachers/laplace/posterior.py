@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdlib.base.errors import InputError
 from kdlib.models.network import Network
-from kdlib.teachers.laplace import prior
-from kdlib.teachers.laplace.options import Options
+from kdlib.teachers.contract import evaluating
+from kdlib.teachers.laplace import LaplaceConfig
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """Images `(b, channels, height, width)` and labels `(b,)`; it can be walked more than once."""
 
 
 class Posterior(ABC):
-    """A Gaussian over a trained network's weights, centred on them: N(θ, (H + δI)⁻¹)."""
+    """A Gaussian over a trained network's weights, centred on them: N(θ, (H + δI)⁻¹).
 
-    network: Network
-    options: Options
+    `tensors` are what it is made of: those of the Hessian, the weights θ, the training labels' likelihood and δ.
+    """
+
     prior_at_limit = False
     """Whether the prior precision was chosen at the limit of its grid; known where it was fitted."""
 
+    def __init__(self, network: Network, config: LaplaceConfig, tensors: Mapping[str, Tensor]) -> None:
+        self.network, self.config = network, config
+        device = network.head.weight.device
+        self.tensors = {name: tensor.detach().to(device).contiguous() for name, tensor in tensors.items()}
+        self.prior_precision = float(tensors["prior_precision"])
+
     @property
-    @abstractmethod
     def prior_precision(self) -> float:
         """Return δ; to set it changes the posterior."""
+        return self._precision
 
     @prior_precision.setter
+    def prior_precision(self, precision: float) -> None:
+        self._precision = float(precision)
+        self.rescale()
+
     @abstractmethod
-    def prior_precision(self, precision: float) -> None: ...
+    def rescale(self) -> None:
+        """Compute what predictions need of a new δ."""
 
     @abstractmethod
     def prepare(self, x: Tensor) -> tuple[Tensor, ...]:
         """Return what predictions of images `(n, channels, height, width)` need and δ does not change."""
 
     @abstractmethod
-    def predict(self, prepared: tuple[Tensor, ...], seed: int = 0) -> Tensor:
+    def predict(self, prepared: tuple[Tensor, ...]) -> Tensor:
         """Return log-probabilities `(n, classes)` from what `prepare` gives."""
 
     @abstractmethod
@@ -52,58 +62,24 @@ class Posterior(ABC):
     def squared_norm(self) -> float:
         """Return ‖θ‖² of the uncertain weights."""
 
-    @abstractmethod
-    def log_likelihood(self) -> float:
-        """Return ln p(labels | images, θ) of the training data, in nats."""
-
-    @abstractmethod
     def state(self) -> dict[str, Tensor]:
-        """Return every tensor that `kdlib.teachers.laplace.from_state` needs beside the network."""
+        """Return every tensor that a run keeps: the posterior beside the network."""
+        kept = {name: tensor.clone() for name, tensor in self.tensors.items()}
+        return {**kept, "prior_precision": torch.tensor(self.prior_precision, dtype=torch.float64)}
 
-    def outputs(self, x: Tensor, seed: int = 0) -> Tensor:
-        """Return log-probabilities `(n, classes)` of images `(n, channels, height, width)`.
-
-        `seed` sets the draws of the link `mc`; the other links draw nothing. The network is left as it was.
-        """
+    def outputs(self, x: Tensor) -> Tensor:
+        """Return log-probabilities `(n, classes)` of images `(n, channels, height, width)`."""
         with evaluating(self.network):
-            return self.predict(self.prepare(x), seed)
-
-    def log_marginal_likelihood(self) -> float:
-        """Return the Laplace approximation of ln p(labels | images, δ) on the training data, in nats."""
-        return prior.log_marginal_likelihood(
-            self.log_likelihood(), self.eigenvalues(), self.squared_norm(), self.prior_precision
-        )
-
-    def metadata(self) -> dict[str, Any]:
-        """Return the options, as JSON has them."""
-        return self.options.metadata()
+            return self.predict(self.prepare(x))
 
 
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Compute in eval mode and without gradients inside, and give every module its own mode back."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
-
-
-@contextmanager
-def full_precision(x: Tensor) -> Iterator[None]:
-    """Switch autocast off inside: variances are small differences of products."""
-    with torch.autocast(x.device.type, enabled=False):
-        yield
-
-
-def check_tensors(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse tensors that are not exactly those named, each of its shape and finite.
+def check_state(
+    state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], weights: Mapping[str, Tensor]
+) -> None:
+    """Refuse tensors that are not exactly those of `shapes`, each finite, or not of the network with these weights.
 
     Raises:
-        InputError: one is missing, too many, of another shape or not finite; the sentence names it.
+        InputError: one is missing, too many, of another shape, not finite or of another network; it is named.
     """
     for name in shapes:
         if name not in state:
@@ -121,13 +97,5 @@ def check_tensors(state: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, .
         raise InputError(
             f"the posterior's prior_precision {float(state['prior_precision']):g} is refused: it must be positive."
         )
-
-
-def check_parent(stored: Tensor, weights: Tensor) -> None:
-    """Refuse a network whose weights are not the ones that the posterior was fitted around.
-
-    Raises:
-        InputError: they differ in any bit.
-    """
-    if not torch.equal(stored.to(weights), weights):
+    if not all(torch.equal(state[name].to(weight), weight) for name, weight in weights.items()):
         raise InputError("the posterior was fitted on another network: load it with the weights of its own parent.")

@@ -12,28 +12,19 @@ from torch import Tensor
 from kdlib.base.errors import NotFinite
 
 
-def log_marginal_likelihood(log_likelihood: float, eigenvalues: Tensor, squared_norm: float, precision: float) -> float:
-    """Return log p(labels | θ) − ½ Σ_k ln(1 + λ_k / δ) − ½ δ ‖θ‖², in nats.
-
-    `eigenvalues` λ of the log-likelihood's negative Hessian hold one value for each weight, δ is the `precision`
-    of the prior and θ the trained weights.
-
-    Source: Immer et al. 2021, "Scalable marginal likelihood estimation for model selection", equation 5.
-    """
-    occam = torch.log1p(eigenvalues.double() / precision).sum()
-    return log_likelihood - 0.5 * float(occam) - 0.5 * precision * squared_norm
-
-
 def marglik(eigenvalues: Tensor, squared_norm: float) -> float:
     """Return the prior precision δ at the only maximum of the log marginal likelihood.
 
-    Its slope in ln δ is ½ (Σ_k λ_k / (λ_k + δ) − δ ‖θ‖²), which falls in δ: its root between 1e-10 and 1e10 is found
-    in float64 by Brent's method, so no step size, start or number of steps enters.
+    With the eigenvalues λ of the log-likelihood's negative Hessian, one for each weight, and the trained weights θ it
+    is ln p(labels | θ) − ½ Σ_k ln(1 + λ_k / δ) − ½ δ ‖θ‖². Its slope in ln δ is ½ (Σ_k λ_k / (λ_k + δ) − δ ‖θ‖²), which
+    falls in δ: its root between 1e-10 and 1e10 is found in float64 by Brent's method, so no step size, start or number
+    of steps enters.
 
     Raises:
         NotFinite: there is none in that range.
 
-    Source: MacKay 1992, "Bayesian interpolation", equation 4.8 (the number of well-determined parameters).
+    Source: Immer et al. 2021, "Scalable marginal likelihood estimation for model selection", equation 5; MacKay 1992,
+    "Bayesian interpolation", equation 4.8 (the number of well-determined parameters).
     """
     values = eigenvalues.double()
 
@@ -50,7 +41,9 @@ def marglik(eigenvalues: Tensor, squared_norm: float) -> float:
     return math.exp(float(brentq(slope, low, high, xtol=1e-12)))
 
 
-def gridsearch(loss: Callable[[float], float], lowest: float, highest: float, points: int) -> tuple[float, bool]:
+def gridsearch(
+    loss: Callable[[float], float], lowest: float = 1e-4, highest: float = 1e4, points: int = 41
+) -> tuple[float, bool]:
     """Return the prior precision on a logarithmic grid with the lowest `loss`, and whether that is at the grid's limit.
 
     In float64; the first of equals. A precision at which the posterior has no numerical factor, or the loss is not a

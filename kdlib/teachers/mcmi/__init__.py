@@ -51,6 +51,13 @@ class MCMI(Tuned):
 
     def fit(self, making: Making) -> Made:
         """Fine-tune the parent's network on CE − λ·CMI."""
-        from kdlib.teachers.mcmi.teacher import fit
+        from kdlib.teachers.making import Images, Made
+        from kdlib.teachers.mcmi.objective import MCMIObjective
 
-        return fit(making)
+        config, network = making.config, making.start()
+        images, weight = Images(config, making.data, making.hardware), float(config.cmi_weight or 0)
+        objective = MCMIObjective(
+            network, weight, images, len(making.classes), config.centroids, making.hardware.autocast
+        )
+        history = making.train(objective, objective, forward=network, start_epoch=objective.start_epoch)
+        return Made(making.plain(network), network.state_dict(), history)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kdlib.base.errors import InputError
+from kdlib.teachers.contract import evaluating
 from kdlib.teachers.mcmi import Centroids
 from kdlib.training.loop import Batch
 
@@ -31,44 +31,23 @@ def conditional_mutual_information(log_probs: Tensor, labels: Tensor, centroids:
     """Return the mean over images of KL(p(·|x) ‖ Q_y), in nats.
 
     Args:
-        log_probs: `(n, classes)`, normalised; −inf stands for a probability of zero.
+        log_probs: `(n, classes)`, normalised and finite.
         labels: `(n,)` int64.
         centroids: Q `(classes, classes)`, a row for each label; no gradient flows into it.
     """
-    limits = torch.finfo(log_probs.dtype)
-    finite = log_probs.clamp_min(limits.min)  # so that p ln p is 0 at p = 0, and not nan
-    return _mean_divergence(finite, labels, centroids.detach().to(log_probs.dtype))
-
-
-def _mean_divergence(log_probs: Tensor, labels: Tensor, centroids: Tensor) -> Tensor:
-    """Return the mean KL(p(·|x) ‖ Q_y) of finite log-probabilities."""
-    targets = centroids.clamp_min(torch.finfo(centroids.dtype).tiny).log_()[labels]
+    targets = centroids.detach().to(log_probs.dtype).clamp_min(torch.finfo(log_probs.dtype).tiny).log_()[labels]
     return F.kl_div(targets, log_probs, reduction="batchmean", log_target=True)
 
 
-def centroids(probs: Iterable[Tensor], labels: Tensor, classes: int) -> Tensor:
+def centroids(batches: Iterable[tuple[Tensor, Tensor]], classes: int) -> Tensor:
     """Return the mean probabilities of each class's images `(classes, classes)`, float32.
 
-    Args:
-        probs: batches `(b, classes)` that together have a row for each of `labels`, in the same order.
-        labels: `(n,)` int64.
-        classes: how many there are; a class without an image gets the uniform distribution.
-
-    Raises:
-        InputError: there are more or less rows than labels.
+    Of batches of probabilities `(b, classes)` and labels `(b,)`; a class without an image gets the uniform
+    distribution.
     """
+    probs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     sums = torch.zeros(classes, classes, dtype=torch.float64, device=labels.device)
-    done = 0
-    for p in probs:
-        part = labels[done : done + len(p)]
-        done += len(p)
-        if len(part) < len(p):
-            break
-        sums.index_add_(0, part, p.detach().to(sums))
-    if done != len(labels):
-        raise InputError(
-            f"probs of {done} rows or more do not fit {len(labels)} labels: there must be one row a label."
-        )
+    sums.index_add_(0, labels, probs.detach().double())
     counts = torch.bincount(labels, minlength=classes)[:, None]
     return torch.where(counts > 0, sums / counts.clamp_min(1), 1 / classes).float()
 
@@ -78,6 +57,14 @@ class MCMIObjective(nn.Module):
 
     Train the objective itself (`training.fit(objective, objective, …)`), so that checkpoints keep both, with
     `start_epoch` as the hook of that name and the network as `forward`.
+
+    Args:
+        network: images to logits `(n, classes)`, to be fine-tuned.
+        weight: λ, 0 to 1; the published ones are 0.1 to 0.25.
+        batches: the clean training images and labels as and where the network computes, walked once a refresh.
+        classes: how many there are.
+        mode: where the centroids come from.
+        autocast: the context in which the network is run for the centroids.
     """
 
     centroids: Tensor
@@ -89,31 +76,10 @@ class MCMIObjective(nn.Module):
         batches: Iterable[tuple[Tensor, Tensor]],
         classes: int,
         mode: Centroids = Centroids.EPOCH,
-        decay: float = DECAY,
         autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
-        """Take the network to fine-tune.
-
-        Args:
-            network: images to logits `(n, classes)`.
-            weight: λ, 0 to 1; the published ones are 0.1 to 0.25.
-            batches: the clean training images and labels, in the network's layout, walked once a refresh.
-            classes: how many there are.
-            mode: where the centroids come from.
-            decay: of the running centroids, 0 up to but not including 1.
-            autocast: the context in which the network is run for the centroids.
-
-        Raises:
-            InputError: the weight, the mode or the decay is not allowed.
-        """
         super().__init__()
-        if not (math.isfinite(weight) and 0 <= weight <= 1):
-            raise InputError(f"cmi_weight = {weight} is refused: allowed is 0 to 1.")
-        if not 0 <= decay < 1:
-            raise InputError(f"decay = {decay} is refused: allowed is 0 up to but not including 1.")
-        if mode not in tuple(Centroids):
-            raise InputError(f"centroids = {mode!r} is refused: allowed are {', '.join(Centroids)}.")
-        self.network, self.weight, self.mode, self.decay = network, weight, Centroids(mode), decay
+        self.network, self.weight, self.mode = network, weight, mode
         self.batches, self.autocast = batches, autocast
         device = next(network.parameters()).device
         # not a number until the first epoch starts, so that forgetting the hook stops the training
@@ -124,31 +90,22 @@ class MCMIObjective(nn.Module):
         if self.mode is Centroids.EPOCH or not bool(torch.isfinite(self.centroids).all()):
             self.refresh()
 
-    @torch.no_grad()
     def refresh(self) -> None:
         """Set the centroids to the exact class means of the network, in eval mode, on the clean images."""
-        modes = [(module, module.training) for module in self.network.modules()]
-        self.network.eval()
-        classes, labels = len(self.centroids), []
 
-        def probs() -> Iterator[Tensor]:
-            for images, batch_labels in self.batches:
-                labels.append(batch_labels.to(self.centroids.device))
+        def answers() -> Iterator[tuple[Tensor, Tensor]]:
+            for images, labels in self.batches:
                 with self.autocast():
-                    logits = self.network(images.to(self.centroids.device))
-                yield logits.float().softmax(-1)
+                    logits = self.network(images)
+                yield logits.float().softmax(-1), labels
 
-        try:
-            rows = list(probs())
-        finally:
-            for module, training in modes:
-                module.training = training
-        self.centroids.copy_(centroids(rows, torch.cat(labels), classes))
+        with evaluating(self.network):
+            self.centroids.copy_(centroids(answers(), len(self.centroids)))
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the scalar loss CE − λ·CMI of a batch, in nats; running centroids move on, in train mode."""
         log_probs = self.network(batch.images).float().log_softmax(-1)
-        cmi = _mean_divergence(log_probs, batch.labels, self.centroids)
+        cmi = conditional_mutual_information(log_probs, batch.labels, self.centroids)
         if self.mode is Centroids.RUNNING and self.training:
             self._follow(log_probs.detach().exp(), batch.labels)
         return torch.sub(F.nll_loss(log_probs, batch.labels), cmi, alpha=self.weight)
@@ -158,4 +115,4 @@ class MCMIObjective(nn.Module):
         """Move the centroids of the classes in a batch towards their means there."""
         counts = torch.bincount(labels, minlength=len(self.centroids))[:, None].clamp_min_(1)
         apart = torch.zeros_like(self.centroids).index_add_(0, labels, probs - self.centroids[labels])
-        self.centroids.addcdiv_(apart, counts, value=1 - self.decay)
+        self.centroids.addcdiv_(apart, counts, value=1 - DECAY)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from kdlib import models
 from kdlib.base.config import parameter
 from kdlib.base.errors import InputError
 from kdlib.teachers.kind import DASH, Kind, Mark, TeacherConfig
-from kdlib.teachers.variational.options import Family, NormStatistics, Options
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,8 +19,30 @@ if TYPE_CHECKING:
     from kdlib.teachers.making import Made, Making
 
 
+class Family(StrEnum):
+    """The family of the approximate posterior over weights."""
+
+    MEAN_FIELD = "mean_field"
+    """An independent Gaussian for every weight."""
+    INDUCING = "inducing"
+    """Weights conditioned on a few inducing weights a layer, which alone have a posterior (FFG-U)."""
+
+
+class NormStatistics(StrEnum):
+    """Where the batch norms of a network with drawn weights take their means and variances from."""
+
+    RUNNING = "running"
+    """The running averages of training, over the draws of many steps."""
+    DRAW = "draw"
+    """The weights at hand: one pass over calibration images, for each draw and for the centre."""
+
+
 class VariationalConfig(TeacherConfig):
-    """Which posterior, and how it is trained."""
+    """Which posterior, and how it is trained.
+
+    A layer's weights are one matrix W of `d_out` rows and `d_in` columns: inputs × kernel, and one more column for the
+    bias where there is one. The prior is N(0, σ²) for each weight, σ = `prior_scale` / √d_in. U is never larger than W.
+    """
 
     family: Family | None = parameter(None, "variational: mean_field or inducing")
     kl_weight: float | None = parameter(None, "variational: the KL's weight once it is annealed", gt=0, le=1)
@@ -61,24 +83,6 @@ FAMILIES_ON_DIGITS: dict[Family, dict[str, Any]] = {
 }
 
 
-def options_of(config: TeacherConfig) -> Options:
-    """Return the posterior's options that a config means."""
-    assert isinstance(config, VariationalConfig)
-    given: dict[str, Any] = {
-        "family": config.family,
-        "prior_scale": config.prior_scale,
-        "initial_sd": config.initial_sd,
-        "max_sd": config.max_sd,
-        "inducing_rows": config.inducing_rows,
-        "inducing_columns": config.inducing_columns,
-        "whitened": config.whitened,
-        "lambda_initial": config.lambda_initial,
-        "lambda_max": config.lambda_max,
-    }
-    # what means nothing for a family is None
-    return Options(**{name: value for name, value in given.items() if value is not None})
-
-
 class Variational(Kind):
     """Loss NLL + κ·KL(q ‖ prior)/N; probabilities are averaged over weight samples."""
 
@@ -91,14 +95,12 @@ class Variational(Kind):
     stochastic = True
     one_network = followed = False
 
-    def unused(self, config: TeacherConfig) -> set[str]:
+    def unused(self, config: VariationalConfig) -> set[str]:
         """Return the parameters of the other family."""
-        assert isinstance(config, VariationalConfig)
         return set() if config.family is Family.INDUCING else set(INDUCING)
 
-    def settings(self, given: TeacherConfig, epochs: int) -> dict[str, Any]:
+    def settings(self, given: VariationalConfig, epochs: int) -> dict[str, Any]:
         """Return the published settings, half of the epochs without KL, a quarter in which it rises; or digits' own."""
-        assert isinstance(given, VariationalConfig)
         values = {**PUBLISHED, "ml_epochs": epochs // 2, "annealing_epochs": epochs // 4}
         if given.dataset.startswith("digits") and given.preset is None:
             values |= ON_DIGITS
@@ -111,33 +113,51 @@ class Variational(Kind):
             return config
         return config.model_copy(update={"norm_statistics": NormStatistics.RUNNING})
 
-    def check(self, config: TeacherConfig) -> None:
+    def check(self, config: Any) -> None:
         """Refuse options that exclude each other, and a KL that would never count."""
-        options_of(config)
-        assert isinstance(config, VariationalConfig)
+        if config.family is Family.INDUCING and config.max_sd <= config.initial_sd:
+            raise InputError(f"max_sd is {config.max_sd}; it must be above initial_sd, which is {config.initial_sd}.")
+        if config.family is Family.INDUCING and config.lambda_max <= config.lambda_initial:
+            raise InputError(
+                f"lambda_initial is {config.lambda_initial} and lambda_max {config.lambda_max}; "
+                "they must satisfy 0 < lambda_initial < lambda_max <= 1."
+            )
         if (config.ml_epochs or 0) >= (config.epochs or 0):
             raise InputError(
                 f"ml_epochs = {config.ml_epochs} is refused: epochs is {config.epochs}, the KL would never count; "
                 "allowed is less."
             )
 
-    def check_network(self, config: TeacherConfig, network: Network) -> None:
-        """Refuse a network without layers that could be Bayesian."""
-        from kdlib.teachers.variational.bayesianize import bayesianize
-
-        bayesianize(network, options_of(config))
-
     def fit(self, making: Making) -> Made:
-        """Train a posterior over the weights."""
-        from kdlib.teachers.variational.teacher import fit
+        """Train a posterior over the weights, one weight sample a step."""
+        from kdlib.teachers.making import Made
+        from kdlib.teachers.variational import calibration, norms
+        from kdlib.teachers.variational.bayesianize import kl
+        from kdlib.teachers.variational.teacher import Drawn, bayesian, elbo
+        from kdlib.training.schedule import plan_steps
 
-        return fit(making)
+        config, network = making.config, making.placed(bayesian(making))
+        objective = elbo(network, config, len(plan_steps(config, making.data).rows))
+        if config.norm_statistics is NormStatistics.DRAW:
+            kept = calibration.of(config, making.data)
+            centre = norms.Centre(network, making.hardware.images(kept["pixels"]))
+            history = making.train(network, objective, True, forward=centre, start_epoch=centre.renew)
+            files, pixels = {calibration.FILE: kept}, kept["pixels"]
+        else:
+            history = making.train(network, objective, True)
+            files, pixels = {}, None
+        teacher = Drawn(network, making.hardware, making.name, config.seed, pixels)
+        return Made(teacher, network.state_dict(), history, {"kl": float(kl(network))}, files)
 
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the teacher with this posterior."""
-        from kdlib.teachers.variational.teacher import restore
+        from kdlib.teachers.variational import calibration
+        from kdlib.teachers.variational.teacher import Drawn, bayesian
 
-        return restore(making, tensors)
+        config, network = making.config, making.loaded(bayesian(making), tensors)
+        drawn = config.norm_statistics is NormStatistics.DRAW
+        pixels = calibration.load(making.name, making.shape) if drawn else None
+        return Drawn(network, making.hardware, making.name, config.seed, pixels)
 
     def networks(self, teacher: Any, samples: int, seed: int) -> Iterator[Network]:
         """Yield the network with the weights of one sample after the other."""

@@ -9,13 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kdlib.base.errors import InputError
+from kdlib.teachers.variational import Family
 from kdlib.teachers.variational.inducing import Inducing
 from kdlib.teachers.variational.mean_field import MeanField
-from kdlib.teachers.variational.options import Family, Options
-from kdlib.teachers.variational.posterior import Posterior, without_autocast
+from kdlib.training.hardware import without_autocast
 
-FAMILIES: dict[Family, type[MeanField | Inducing]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}
+Posterior = MeanField | Inducing
+"""What both have: `draw`, `centre` and `kl`."""
+
+FAMILIES: dict[Family, type[Posterior]] = {Family.MEAN_FIELD: MeanField, Family.INDUCING: Inducing}
 
 
 class Variational(nn.Module):
@@ -25,7 +27,7 @@ class Variational(nn.Module):
     for Monte Carlo in eval mode. Weights are drawn in the parameters' own precision, also under autocast.
     """
 
-    posterior: MeanField | Inducing
+    posterior: Posterior
     weight_shape: torch.Size
     has_bias: bool
     pinned: Tensor | None = None  # (d_out, d_in): used instead of a draw
@@ -74,28 +76,15 @@ VARIATIONAL: dict[type[nn.Module], type[VariationalConv2d | VariationalLinear]] 
 }
 
 
-def bayesianize(network: nn.Module, options: Options) -> nn.Module:
+def bayesianize(network: nn.Module, config: Any) -> nn.Module:
     """Give every Conv2d and Linear of `network` a posterior over its weights, in place, and return it.
 
     Weight and bias become one matrix (the bias its last column) with a posterior of the chosen family;
     batch norm stays deterministic. The layers stay the same objects, so that whatever refers to them goes on
     working; only their class gains the draw. Parameters keep dtype and device. The inducing family draws
-    its Z from torch's global generator.
-
-    Raises:
-        InputError: no such layer, a layer of a class derived from them, or a network already Bayesian.
+    its Z from torch's global generator. `config` is a `VariationalConfig` with nothing left open.
     """
-    if any(True for _ in layers(network)):
-        raise InputError(f"network is already Bayesian ({type(network).__name__}); it must be deterministic.")
-    found = [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
-    if not found:
-        raise InputError(f"network is a {type(network).__name__} without any Conv2d or Linear; it must have one.")
-    for layer in found:
-        if type(layer) not in VARIATIONAL:
-            raise InputError(
-                f"network has a layer of class {type(layer).__name__}; only Conv2d and Linear can be Bayesian."
-            )
-    for layer in found:
+    for layer in [module for module in network.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]:
         weight, bias = layer.weight.detach(), layer.bias
         matrix = weight.flatten(1)
         if bias is not None:
@@ -103,7 +92,7 @@ def bayesianize(network: nn.Module, options: Options) -> nn.Module:
         del layer.weight, layer.bias
         layer.__class__ = VARIATIONAL[type(layer)]
         layer.weight_shape, layer.has_bias = weight.shape, bias is not None  # type: ignore[assignment]
-        layer.posterior = FAMILIES[options.family](matrix, options)
+        layer.posterior = FAMILIES[config.family](matrix, config)
     return network
 
 
@@ -112,16 +101,9 @@ def layers(network: nn.Module) -> Iterator[VariationalConv2d | VariationalLinear
     return (module for module in network.modules() if isinstance(module, (VariationalConv2d, VariationalLinear)))
 
 
-def posteriors(network: nn.Module) -> list[Posterior[Any]]:
-    """Return the posteriors of `network`, one a Bayesian layer.
-
-    Raises:
-        InputError: the network has none.
-    """
-    found: list[Posterior[Any]] = [layer.posterior for layer in layers(network)]
-    if not found:
-        raise InputError(f"network is a {type(network).__name__} without Bayesian layers; bayesianize it first.")
-    return found
+def posteriors(network: nn.Module) -> list[Posterior]:
+    """Return the posteriors of `network`, one a Bayesian layer."""
+    return [layer.posterior for layer in layers(network)]
 
 
 def kl(network: nn.Module) -> Tensor:
@@ -136,13 +118,7 @@ def kl_weight(epoch: int, ml_epochs: int, annealing_epochs: int) -> float:
 
     κ = 0 for the first `ml_epochs`, then rises linearly over `annealing_epochs`: clip((epoch − ml_epochs + 1)
     / annealing_epochs, 0, 1). It depends on the epoch alone, so that a resumed training keeps it.
-
-    Raises:
-        InputError: a negative number.
     """
-    for name, value in (("epoch", epoch), ("ml_epochs", ml_epochs), ("annealing_epochs", annealing_epochs)):
-        if value < 0:
-            raise InputError(f"{name} is {value}; it must not be negative.")
     if epoch < ml_epochs:
         return 0.0
     return min(1.0, (epoch - ml_epochs + 1) / max(1, annealing_epochs))

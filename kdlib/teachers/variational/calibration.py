@@ -1,18 +1,14 @@
 """The images from which a weight draw's batch-norm statistics come: a file of the run, checked when it is loaded.
 
 `calibration.safetensors` holds `rows` `(n,)` int64, rising rows of the training split, `fingerprint` `(8,)` uint8, that
-of the dataset, and `pixels` `(n, channels, height, width)` as the dataset keeps them. What is committed or packed is
-`without_images`: rows and fingerprint name the images, and loading takes them from the dataset again.
+of the dataset, and `pixels` `(n, channels, height, width)` as the dataset keeps them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from kdlib import data
 from kdlib.base.errors import InputError
 from kdlib.base.hashing import stream
 from kdlib.data.dataset import Dataset
@@ -45,39 +41,27 @@ def of(config: TrainingConfig, dataset: Dataset) -> dict[str, Tensor]:
     return {"rows": rows, "fingerprint": _digits(dataset.fingerprint), "pixels": dataset.train.pixels[rows]}
 
 
-def without_images(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what may leave this machine: which images they are, not the images."""
-    return {name: tensors[name] for name in ("rows", "fingerprint")}
-
-
-def load(name: str, config: TrainingConfig, shape: tuple[int, ...]) -> Tensor:
+def load(name: str, shape: tuple[int, ...]) -> Tensor:
     """Return the pixels `(n, channels, height, width)` of a run's calibration images, uint8 or float32.
 
     Args:
         name: of the run whose file is read.
-        config: the run's; it names the dataset.
         shape: of one image.
 
     Raises:
-        InputError: the file is absent or torn, holds something else, or the images are not at hand.
+        InputError: the file is absent or torn, or holds something else.
     """
     run = Run(name)
     tensors = run.weights(FILE)
     refused = f"{FILE} of {name} is refused"
-    if tensors.keys() - {"pixels"} != {"rows", "fingerprint"}:
+    if tensors.keys() != {"rows", "fingerprint", "pixels"}:
         raise InputError(f"{refused}: it holds {', '.join(sorted(tensors)) or 'nothing'}.")
-    rows, fingerprint = tensors["rows"], run.record["fingerprint"]
+    rows, pixels, fingerprint = tensors["rows"], tensors["pixels"], run.record["fingerprint"]
     rising = rows.dtype == torch.int64 and rows.ndim == 1 and bool((rows.diff() > 0).all())
     if not (rising and 0 < len(rows) <= IMAGES and rows[0] >= 0):
         raise InputError(f"{refused}: its rows are not 1 to {IMAGES} different rows in rising order.")
     if not torch.equal(tensors["fingerprint"], _digits(fingerprint)):
         raise InputError(f"{refused}: it is not of the images with the fingerprint {fingerprint}.")
-    if "pixels" not in tensors:
-        dataset = data.load(config.dataset, config.data_root, config.image_size)
-        if dataset.fingerprint != fingerprint or rows[-1] >= len(dataset.train):
-            raise InputError(f"{refused}: its images are not in {config.dataset}, whose images are others here.")
-        return dataset.train.pixels[rows]
-    pixels = tensors["pixels"]
     if pixels.dtype not in (torch.uint8, torch.float32) or pixels.shape != (len(rows), *shape):
         raise InputError(f"{refused}: its pixels are {pixels.dtype} of shape {tuple(pixels.shape)}.")
     if not torch.isfinite(pixels).all():

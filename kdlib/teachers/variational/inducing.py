@@ -22,17 +22,17 @@ Source: Ritter, Kukla, Zhang, Li (2021), Sparse uncertainty representation in de
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 
-from kdlib.teachers.variational.inducing_weights import InducingWeights
-from kdlib.teachers.variational.options import Options
-from kdlib.teachers.variational.posterior import Posterior, from_raw, to_raw
+from kdlib.teachers.variational.mean_field import Gaussian, from_raw, to_raw
 
 DIAGONAL_FLOOR = 0.01
 """Least value of D: Ψ ⪰ 1e-4 I keeps its Cholesky factorisation safe in float32."""
+DIAGONAL_INITIAL = 0.1
+"""Its first value."""
 
 
 class Side(NamedTuple):
@@ -50,8 +50,12 @@ def invert(cholesky: Tensor) -> Tensor:
     return inverse
 
 
-class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
-    """Hold q(W) = ∫ q(W | U) q(U) dU of one layer.
+Factors = tuple[Side, Side, Tensor, Tensor]
+"""The rows' and the columns' `Side`, the mean of W, (d_out, d_in), and λ: what draws share."""
+
+
+class Inducing(nn.Module):
+    """Hold q(W) = ∫ q(W | U) q(U) dU of one layer, or q(V) in place of q(U) where it is whitened.
 
     KL = KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½). U has m_r = min(inducing_rows, d_out) rows and
     m_c = min(inducing_columns, d_in) columns. Z starts with orthonormal rows, drawn from torch's global
@@ -59,26 +63,29 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
 
     Args:
         weight: (d_out, d_in), the deterministic layer's first weights.
-        options: every option but `family` is used.
+        config: a `VariationalConfig` of this family, with nothing left open.
     """
 
-    def __init__(self, weight: Tensor, options: Options) -> None:
+    _cache: tuple[list[tuple[int, int]], Factors] | None = None
+
+    def __init__(self, weight: Tensor, config: Any) -> None:
         super().__init__()
         weight = weight.detach()
         d_out, d_in = weight.shape
-        self.prior_sd = options.prior_scale / d_in**0.5
-        self.whitened, self.lambda_max = options.whitened, options.lambda_max
-        rows, columns = min(options.inducing_rows, d_out), min(options.inducing_columns, d_in)
+        self.prior_sd = config.prior_scale / d_in**0.5
+        self.whitened, self.lambda_max = config.whitened, config.lambda_max
+        rows, columns = min(config.inducing_rows, d_out), min(config.inducing_columns, d_in)
         self.z_row = nn.Parameter(nn.init.orthogonal_(weight.new_empty(rows, d_out)))
         self.z_column = nn.Parameter(nn.init.orthogonal_(weight.new_empty(columns, d_in)))
-        raw = to_raw(options.diagonal_initial - DIAGONAL_FLOOR, None)
+        raw = to_raw(DIAGONAL_INITIAL - DIAGONAL_FLOOR, None)
         self.raw_d_row = nn.Parameter(weight.new_full((rows,), raw))
         self.raw_d_column = nn.Parameter(weight.new_full((columns,), raw))
-        self.raw_lambda = nn.Parameter(weight.new_tensor(to_raw(options.lambda_initial, self.lambda_max)))
+        self.raw_lambda = nn.Parameter(weight.new_tensor(to_raw(config.lambda_initial, self.lambda_max)))
         with torch.no_grad():
-            psi = 1 + options.diagonal_initial**2  # Ψ = psi I, as Z has orthonormal rows
+            psi = 1 + DIAGONAL_INITIAL**2  # Ψ = psi I, as Z has orthonormal rows
             start = self.z_row @ weight @ self.z_column.mT * (psi / self.prior_sd)
-            self.inducing = InducingWeights(start if self.whitened else psi * start, options)
+            start = start if self.whitened else psi * start
+        self.inducing = Gaussian(start, config.initial_sd, cap=config.max_sd)  # q(V) or q(U)
 
     def lambda_(self) -> Tensor:
         """Return λ in (0, lambda_max), a scalar."""
@@ -92,28 +99,45 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
         y = torch.linalg.solve_triangular(cholesky, torch.cat([z, d], 1), upper=False)
         return Side(y[:, : z.shape[1]], y[:, z.shape[1] :], cholesky)
 
-    def compute_factors(self) -> tuple[Side, Side, Tensor, Tensor]:
-        """Return the rows' and the columns' `Side`, the mean of W, (d_out, d_in), and λ."""
-        row, column = self.side(self.z_row, self.raw_d_row), self.side(self.z_column, self.raw_d_column)
-        return row, column, self.mean_given(self.inducing.mean, row, column), self.lambda_()
+    def sides(self) -> tuple[Side, Side]:
+        """Return what the rows and what the columns contribute."""
+        return self.side(self.z_row, self.raw_d_row), self.side(self.z_column, self.raw_d_column)
+
+    def compute_factors(self) -> Factors:
+        """Return what draws share, with gradient where it is enabled."""
+        row, column = self.sides()
+        v = self.whiten(self.inducing.mean, row, column)
+        mean: Tensor = self.prior_sd * (row.x.mT @ v @ column.x)  # E[W | V] = σ X_rᵀ V X_c
+        return row, column, mean, self.lambda_()
 
     def whiten(self, u: Tensor, row: Side, column: Side) -> Tensor:
         """Return V = L_r⁻¹ U L_c⁻ᵀ of `u`, (..., m_r, m_c), which is V itself if q is over it."""
         if self.whitened:
             return u
         left = torch.linalg.solve_triangular(row.cholesky, u, upper=False)
-        whitened: Tensor = torch.linalg.solve_triangular(column.cholesky.mT, left, upper=True, left=False)
-        return whitened
+        v: Tensor = torch.linalg.solve_triangular(column.cholesky.mT, left, upper=True, left=False)
+        return v
 
-    def mean_given(self, u: Tensor, row: Side, column: Side) -> Tensor:
-        """Return E[W | U] = σ X_rᵀ V X_c, (..., d_out, d_in)."""
-        mean: Tensor = self.prior_sd * (row.x.mT @ self.whiten(u, row, column) @ column.x)
-        return mean
+    def factors(self) -> Factors:
+        """Return `compute_factors()`, in eval mode and without gradient kept until a parameter changes."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self.compute_factors()
+        key = [(tensor.data_ptr(), tensor._version) for tensor in self.parameters()]
+        if self._cache is None or self._cache[0] != key:
+            self._cache = key, self.compute_factors()
+        return self._cache[1]
+
+    def train(self, mode: bool = True) -> Self:
+        if mode or self.training:
+            self._cache = None  # a fused optimiser's step changes parameters and leaves no trace in their versions
+        return super().train(mode)
 
     def centre(self) -> Tensor:
+        """Return the weights of the deterministic twin, (d_out, d_in): the mean."""
         return self.factors()[2]
 
     def draw(self, samples: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw W, (samples, d_out, d_in), from a generator, or torch's global one."""
         return self.draw_given(self.inducing.draw(samples, generator), generator)
 
     def draw_given(self, u: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -131,14 +155,19 @@ class Inducing(Posterior[tuple[Side, Side, Tensor, Tensor]]):
         return torch.addcmul(scaled @ column.x, w, self.prior_sd * lam)
 
     def kl(self) -> Tensor:
-        """Return KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar)."""
+        """Return KL(q(U) ‖ p(U)) + d_out d_in (λ²/2 − ln λ − ½) in nats (a scalar).
+
+        KL(q ‖ p) = ½ (E‖V‖² − m_r m_c − ln |Cov_q vec U| + ln |Cov_p vec U|), where Cov_p of whitened U is I.
+        """
         q, lam = self.inducing, self.lambda_()
-        rows, columns = q.mean.shape
         conditional = self.z_row.shape[1] * self.z_column.shape[1] * (lam.square() / 2 - lam.log() - 0.5)
-        size = rows * columns
-        if self.whitened:
-            return 0.5 * (q.energy(None, None) - size - q.log_det()) + conditional
-        row = self.side(self.z_row, self.raw_d_row).cholesky
-        column = self.side(self.z_column, self.raw_d_column).cholesky
-        prior = 2 * (columns * row.diagonal().log().sum() + rows * column.diagonal().log().sum())
-        return 0.5 * (q.energy(invert(row), invert(column)) - size - q.log_det() + prior) + conditional
+        mean: Tensor = q.mean
+        variance, log_prior = q.sd().square(), torch.zeros_like(lam)
+        if not self.whitened:
+            row, column = (side.cholesky for side in self.sides())
+            log_prior = 2 * (len(column) * row.diagonal().log().sum() + len(row) * column.diagonal().log().sum())
+            left, right = invert(row), invert(column)
+            mean, variance = left @ mean, left.square().sum(0)[:, None] * variance
+            mean, variance = mean @ right.mT, variance * right.square().sum(0)
+        energy = mean.square().sum() + variance.sum()
+        return 0.5 * (energy - variance.numel() - 2 * q.sd().log().sum() + log_prior) + conditional

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
-from kdlib.base.errors import InputError
+from kdlib.teachers.contract import evaluating
 from kdlib.teachers.variational.bayesianize import layers, posteriors
 from kdlib.teachers.variational.norms import norms
-from kdlib.teachers.variational.posterior import without_autocast
+from kdlib.training.hardware import without_autocast
 
 Draw = tuple[list[Tensor], list[Tensor]]
 """The weights of every Bayesian layer and the statistics of every batch norm; none of the latter: the running ones."""
@@ -56,26 +56,6 @@ def pinned(network: nn.Module, weights: list[Tensor], statistics: Sequence[Tenso
             norm.given = given_before
 
 
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Put every module in eval mode without gradient inside the block, and each back as it was after it."""
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        network.eval()
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-def mean_forward(network: nn.Module, x: Tensor) -> Tensor:
-    """Return the outputs of the deterministic twin, (n, classes): eval mode, every posterior at its centre."""
-    with evaluating(network):
-        result: Tensor = network(x)
-    return result
-
-
 def vectorises(network: nn.Module, x: Tensor) -> bool:
     """Say whether one vectorised pass for all samples is faster than a loop over them.
 
@@ -84,11 +64,6 @@ def vectorises(network: nn.Module, x: Tensor) -> bool:
     """
     work = x.numel() // x.shape[1] * sum(layer.weight_shape.numel() for layer in layers(network))
     return work < VECTORISE_BELOW.get(x.device.type, 0)
-
-
-def stacked(several: Iterable[list[Tensor]]) -> list[Tensor]:
-    """Return lists of tensors, one a sample, as one list of tensors whose first dimension is the sample."""
-    return [torch.stack(same) for same in zip(*several, strict=True)]
 
 
 def sample_forward(
@@ -111,13 +86,7 @@ def sample_forward(
         vectorised: one pass for all samples (convolutions become grouped ones), in the parameters' precision
             also under autocast, or a loop; None: by size.
         numbered: gives the draw of each sample, counted from 0, in place of the generator.
-
-    Raises:
-        InputError: `samples` below 1, or a network that is not Bayesian.
     """
-    if samples < 1:
-        raise InputError(f"samples is {samples}; it must be an integer of at least 1.")
-    posteriors(network)  # or there is none
     if vectorised is None:
         vectorised = samples > 1 and vectorises(network, x)
     weights = sum(layer.weight_shape.numel() for layer in layers(network))
@@ -128,24 +97,19 @@ def sample_forward(
             result: Tensor = network(x)
         return result
 
-    def chunks() -> Iterator[Draw]:
-        starts = range(0, samples, at_once)
-        if numbered is not None:
-            for start in starts:
-                several = [numbered(sample) for sample in range(start, min(start + at_once, samples))]
-                weights_of, norms_of = zip(*several, strict=True)
-                yield stacked(weights_of), stacked(norms_of)
-            return
-        for start in starts:
-            yield draw(network, min(at_once, samples - start), generator), []
-
     outputs: list[Tensor] = []
     with evaluating(network):
-        for drawn, given in chunks():
+        for start in range(0, samples, at_once):
+            chunk = range(start, min(start + at_once, samples))
+            if numbered is None:
+                drawn, given = draw(network, len(chunk), generator), []
+            else:
+                several = zip(*map(numbered, chunk), strict=True)  # weights, then statistics, a list of each a sample
+                drawn, given = ([torch.stack(same) for same in zip(*lists, strict=True)] for lists in several)
             if vectorised:
                 with without_autocast(x.device.type):  # vmap has no mixed-precision batch norm
                     outputs.extend(torch.vmap(forward)(drawn, given))
             else:
-                one = range(len(drawn[0]))
-                outputs.extend(forward([layer[s] for layer in drawn], [norm[s] for norm in given]) for s in one)
+                for s in range(len(chunk)):
+                    outputs.append(forward([layer[s] for layer in drawn], [norm[s] for norm in given]))
     return torch.stack(outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -11,17 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdlib.base.hashing import stream
-from kdlib.data.dataset import to_float
 from kdlib.models.network import Network
 from kdlib.teachers.contract import Teacher
-from kdlib.teachers.making import Made, Making
-from kdlib.teachers.variational import VariationalConfig, calibration, norms, options_of
+from kdlib.teachers.making import Making
+from kdlib.teachers.variational import VariationalConfig, norms
 from kdlib.teachers.variational.bayesianize import bayesianize, kl, kl_weight
-from kdlib.teachers.variational.options import NormStatistics
 from kdlib.teachers.variational.sampling import DRAWS_AT_ONCE, Draw, draw, pinned, sample_forward
 from kdlib.training import loop as training
 from kdlib.training.hardware import Hardware
-from kdlib.training.schedule import plan_steps
 
 BLOCK = 2500
 """Images of a split that share the draws of their weights, where batch norms have the statistics of each draw."""
@@ -51,7 +48,7 @@ class Drawn(Teacher):
         self.images: Tensor | None = None
         if pixels is not None:
             self.block = BLOCK
-            self.images = placed(pixels, hardware)
+            self.images = hardware.images(pixels)
             norms.of_draws(network)
             with hardware.autocast():
                 norms.settle(network, self.images)
@@ -67,7 +64,6 @@ class Drawn(Teacher):
         """Return the statistics `(2, channels)` of every batch norm with these weights, or none: the running ones."""
         if self.images is None:
             return []
-        self.network.eval()
         with self.hardware.autocast(), pinned(self.network, weights):
             return norms.estimate(self.network, self.images)
 
@@ -75,23 +71,22 @@ class Drawn(Teacher):
         """Return the weights and the batch-norm statistics of one draw."""
         if sample in self.known:
             weights, statistics = self.known[sample]
-            return weights or self._weights(sample), statistics
-        weights = self._weights(sample)
+            return weights or self.weights(*self.keys, sample), statistics
+        weights = self.weights(*self.keys, sample)
         statistics = self.norm_statistics(weights)
         small = (len(self.known) + 1) * sum(weight.numel() for weight in weights) <= DRAWS_AT_ONCE
         self.known[sample] = (weights if small else [], statistics)  # what is not kept is drawn again
         return weights, statistics
 
-    def _weights(self, sample: int) -> list[Tensor]:
-        device = self.hardware.torch_device
-        generator = torch.Generator(device).manual_seed(stream(*self.keys, sample))
+    def weights(self, *keys: int) -> list[Tensor]:
+        """Return the weights of the draw that these integers name."""
+        generator = torch.Generator(self.hardware.torch_device).manual_seed(stream(*keys))
         return [weight[0] for weight in draw(self.network, 1, generator)]
 
     @contextmanager
     def as_drawn(self, seed: int, sample: int) -> Iterator[None]:
         """Give the network the weights of one sample inside, which depend on nothing but the seed and its number."""
-        generator = torch.Generator(self.hardware.torch_device).manual_seed(stream(seed, sample))
-        weights = [weight[0] for weight in draw(self.network, 1, generator)]
+        weights = self.weights(seed, sample)
         with pinned(self.network, weights, self.norm_statistics(weights)):
             yield
 
@@ -100,15 +95,10 @@ class Drawn(Teacher):
         return sample_forward(self.network, x, samples, numbered=numbered)
 
 
-def placed(pixels: Tensor, hardware: Hardware) -> Tensor:
-    """Return stored pixels as images where and as a run computes."""
-    return hardware.layout(to_float(pixels.to(hardware.torch_device)))
-
-
-def _bayesian(making: Making) -> Network:
+def bayesian(making: Making) -> Network:
     """Return the config's network with a posterior over its weights."""
     network = making.network()
-    bayesianize(network, options_of(making.teacher_config))
+    bayesianize(network, making.config)
     return network
 
 
@@ -125,32 +115,3 @@ def elbo(network: nn.Module, config: VariationalConfig, images: int) -> training
         return nll + kappa / images * kl(network) if kappa else nll
 
     return loss
-
-
-def fit(making: Making) -> Made:
-    """Train a posterior over the weights, one weight sample a step."""
-    config, (dataset, _) = making.config, making.to_fit()
-    assert isinstance(config, VariationalConfig)
-    network = making.placed(_bayesian(making))
-    images = len(plan_steps(config, dataset).rows)
-    objective = elbo(network, config, images)
-    if config.norm_statistics is NormStatistics.DRAW:
-        kept = calibration.of(config, dataset)
-        centre = norms.Centre(network, placed(kept["pixels"], making.hardware))
-        history = making.train(network, objective, True, forward=centre, start_epoch=centre.renew)
-        teacher = Drawn(network, making.hardware, making.name, config.seed, kept["pixels"])
-        files = {calibration.FILE: kept}
-    else:
-        history, files = making.train(network, objective, True), {}
-        teacher = Drawn(network, making.hardware, making.name)
-    return Made(teacher, network.state_dict(), history, {"kl": float(kl(network))}, files)
-
-
-def restore(making: Making, tensors: Mapping[str, Tensor]) -> Drawn:
-    """Return the teacher with this posterior."""
-    config = making.config
-    assert isinstance(config, VariationalConfig)
-    network = making.loaded(_bayesian(making), tensors)
-    drawn = config.norm_statistics is NormStatistics.DRAW
-    pixels = calibration.load(making.name, config, making.shape) if drawn else None
-    return Drawn(network, making.hardware, making.name, config.seed, pixels)

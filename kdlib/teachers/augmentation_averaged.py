@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kdlib.teachers.contract import Teacher
-    from kdlib.teachers.making import Made, Making
+    from kdlib.teachers.making import Making
+
+
+FIRST_PASS = 1_000_000
+"""Views that are averaged are those of passes that no training reaches."""
 
 
 class ViewsConfig(TeacherConfig):
@@ -35,10 +39,6 @@ class AugmentationAveraged(Kind):
     trains = one_network = False
     starts_with = "parent"
 
-    def accepts(self, parent: Kind) -> bool:
-        """Average over one deterministic network's answers."""
-        return parent.one_network
-
     def check_parent(self, config: TeacherConfig, parent: TeacherConfig, name: str) -> None:
         """Refuse a parent that has seen no views."""
         if parent.augmentation is Augmentation.NONE:
@@ -47,20 +47,29 @@ class AugmentationAveraged(Kind):
                 "average."
             )
 
-    def fit(self, making: Making) -> Made:
-        """Average the parent's answers; nothing is trained and nothing kept."""
-        from kdlib.teachers.making import Made
-
-        return Made(self.restore(making, {}), {})
-
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the average of the parent's outputs."""
-        from kdlib.teachers.augmentation_averaged.teacher import Views
         from kdlib.teachers.making import check_tensors
 
         check_tensors({}, tensors, f"{making.name} keeps no tensors")
-        config, (parent,) = making.teacher_config, making.parents
-        assert isinstance(config, ViewsConfig)
+        config, (parent,) = making.config, making.parents
         pad = data.family_of(config.dataset).pad(making.shape[-1])
-        seen = config.augmentation or Augmentation.NONE
-        return Views(parent, config.views, seen, config.seed, pad, making.name)
+        return over_views(parent, config.views, config.augmentation, config.seed, pad, making.name)
+
+
+def over_views(parent: Teacher, views: int, augmentation: Augmentation, seed: int, pad: int, name: str) -> Teacher:
+    """Return the teacher of a network's outputs `(views, n, classes)`, the first of them on the image itself.
+
+    All images are cropped and flipped alike within a view, so an image's answer does not depend on its batch.
+    """
+    import torch
+
+    from kdlib.data.views import view
+    from kdlib.teachers.contract import Derived
+
+    def answer(x: Tensor, samples: int) -> Tensor:
+        index = torch.zeros(len(x), dtype=torch.long, device=x.device)
+        seen = [view(x, augmentation, seed, FIRST_PASS + k, index, pad) for k in range(views - 1)]
+        return torch.cat([parent._outputs(images, 1) for images in (x, *seen)])
+
+    return Derived((parent,), answer, name)

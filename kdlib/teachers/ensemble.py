@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdlib.base.config import parameter
 from kdlib.base.errors import InputError
-from kdlib.teachers.kind import Kind, Mark, P, Start, TeacherConfig, plain
+from kdlib.teachers.kind import Kind, Mark, Start, TeacherConfig, plain
 from kdlib.training.config import OWN
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from kdlib.models.network import Network
     from kdlib.teachers.contract import Teacher
-    from kdlib.teachers.making import Made, Making
+    from kdlib.teachers.making import Making
 
 STRIDE = 1000
 """An ensemble of seed s has members of seeds s, s + 1000, s + 2000, ...: shared with no other, so n counts
@@ -45,18 +45,13 @@ class Ensemble(Kind):
         """Return the size where members are named; without, it is their number."""
         return {"ensemble_size"} if config.members is not None else set()
 
-    def accepts(self, parent: Kind) -> bool:
-        """Average single networks."""
-        return parent.one_network
-
-    def starts(self, config: TeacherConfig) -> list[Start]:
+    def starts(self, config: EnsembleConfig) -> list[Start]:
         """Return the members that are named, else those of this seed and of new ones."""
-        assert isinstance(config, EnsembleConfig)
         if config.members is not None:
             return [name for name in config.members.split("+") if name]
         return [plain(config, config.seed + STRIDE * i, *OWN) for i in range(config.ensemble_size)]
 
-    def roles(self, parents: Sequence[P], config: TeacherConfig) -> dict[str, P]:
+    def roles(self, parents: Sequence[Any], config: TeacherConfig) -> dict[str, Any]:
         """Number the members by seed and name, each once.
 
         Raises:
@@ -67,21 +62,23 @@ class Ensemble(Kind):
             raise InputError(f"members = {config.members!r} is refused: an ensemble averages at least two runs.")
         return {f"member{i}": member for i, member in enumerate(found)}
 
-    def fit(self, making: Making) -> Made:
-        """Average the members; nothing is trained and nothing kept."""
-        from kdlib.teachers.making import Made
-
-        return Made(self.restore(making, {}), {})
-
     def restore(self, making: Making, tensors: Mapping[str, Tensor]) -> Teacher:
         """Return the average of the members' outputs."""
-        from kdlib.teachers.ensemble.teacher import Average
         from kdlib.teachers.making import check_tensors
 
         check_tensors({}, tensors, f"{making.name} keeps no tensors")
-        return Average(making.parents, making.name)
+        return average(making.parents, making.name)
 
     def networks(self, teacher: Any, samples: int, seed: int) -> Iterator[Network]:
         """Yield the members' networks."""
         for member in teacher.members:
             yield member.network
+
+
+def average(members: Sequence[Teacher], name: str) -> Teacher:
+    """Return the teacher of every member's outputs `(members, n, classes)`, to be tempered and then averaged."""
+    import torch
+
+    from kdlib.teachers.contract import Derived
+
+    return Derived(members, lambda x, samples: torch.cat([one._outputs(x, samples) for one in members]), name)
