@@ -12,9 +12,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
-from kdlib.measures.bcp_errors import divergence, tempered
+from kdlib.measures.bcp_errors import PARTS, divergence, error_parts, tempered
 from kdlib.report import page
 from kdlib.report.draw.examples import MOST, examples
+from kdlib.report.theme import name_of
 from kdlib.store.runs import Run
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def chosen(bcp: Floats, log_probs: Floats) -> list[tuple[str, int]]:
 
 
 def show(rows: pd.DataFrame, key: str) -> None:
-    """Show images beside the true and the estimated distributions, of the teachers whose answers are in this store.
+    """Show images beside true and estimated distributions, and what errors are due to, of teachers in this store.
 
     Args:
         rows: teachers of one dataset.
@@ -95,4 +96,9 @@ def show(rows: pd.DataFrame, key: str) -> None:
         "that it gets wrong.",
         f"{len(places)} images, each beside a table of percentages: a row a distribution, a column a class.",
         photographs=True,
+    )
+    errs = {name_of(label): error_parts(bcp, values).mean(axis=0) for label, values in answers.items()}
+    page.table(
+        pd.DataFrame.from_dict(errs, orient="index", columns=[str(part) for part in PARTS]).reset_index(names=""),
+        f"What the distance to the {called(rows)} is due to, nats: means over test images of one network each",
     )
