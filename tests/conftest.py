@@ -14,6 +14,14 @@ from kdlib.runs import studies
 from kdlib.study import jobs
 
 
+LONG = ("test_smoke", "test_pages", "test_tutorials", "test_gpu", "test_access", "test_shell", "test_pdf")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture(autouse=True)
 def no_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no test read the measured results that git keeps."""
