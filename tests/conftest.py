@@ -13,7 +13,6 @@ from kdlib.base import paths
 from kdlib.runs import studies
 from kdlib.study import jobs
 
-
 LONG = ("test_smoke", "test_pages", "test_tutorials", "test_gpu", "test_access", "test_shell", "test_pdf")
 
 

@@ -101,11 +101,6 @@ needs_browser = pytest.mark.skipif(chromium() is None, reason="no Chromium insta
 
 
 @needs_browser
-def test_every_page_opens_in_a_browser(fresh: Path) -> None:
-    assert open_every_page(fresh / "_build/html") == []
-
-
-@needs_browser
 def test_formulas_are_set_by_the_books_own_mathjax(fresh: Path) -> None:
     with served(fresh / "_build/html") as address, browser() as chrome:
         page = chrome.new_page()

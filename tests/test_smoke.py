@@ -1,4 +1,4 @@
-"""The smoke study, as a user runs it: killed midway, run to its end, run again, and its pages opened in a browser."""
+"""The smoke study, as a user runs it: killed midway, run to its end, and run again."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from browser import chromium, open_every_page
-from built import build, copied_book, said
 
 from kdlib.base import paths
 from kdlib.runs import studies
@@ -149,20 +147,6 @@ def test_its_pages_show_the_study(told: Told) -> None:
         text = (told.folder / "pages" / f"{report}.ipynb").read_text()
         assert "No study has filled this page" not in text
         assert studies.load(STUDY).about in text and "<img" in text
-
-
-def test_the_book_shows_them_in_a_browser(told: Told, tmp_path: Path) -> None:
-    tree = copied_book(tmp_path / "book")
-    (tree / "book" / "results").mkdir()
-    for page in (told.folder / "pages").glob("*.ipynb"):
-        shutil.copy(page, tree / "book" / "results" / page.name)
-    done = build(tree)
-    assert done.returncode == 0, said(done)
-    for report in studies.load(STUDY).reports:
-        assert "Not run here yet" not in (tree / f"_build/html/book/results/{report}.html").read_text()
-    if chromium() is None:
-        pytest.skip("no Chromium installed: the book is built, but not opened in one")
-    assert open_every_page(tree / "_build" / "html") == []
 
 
 def test_a_job_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

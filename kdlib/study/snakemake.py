@@ -54,8 +54,11 @@ def _current(file: Path, made_of: Iterable[Path]) -> bool:
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], title: str) -> int:
-    """Run Snakemake and tell its lines as `told`; return its exit status. Ctrl-C reaches it too: its end is awaited."""
-    watched = sys.stdout.isatty()
+    """Run Snakemake and tell its lines as `told`, on stderr as it does; return its exit status.
+
+    Ctrl-C reaches it too: its end is awaited.
+    """
+    watched = sys.stderr.isatty()
     with subprocess.Popen(
         command, env=dict(environment), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
@@ -69,18 +72,17 @@ def run(command: Sequence[str], environment: Mapping[str, str], title: str) -> i
             process.wait()
             raise
     if watched:
-        print()
+        print(file=sys.stderr)
     return process.returncode
 
 
 def _show(line: str, watched: bool) -> None:
     """Show a line; where somebody watches, a line of progress takes the place of the last."""
     progress = line.startswith("\r")
-    text = line[1:] if progress else line
+    text, end = line[1:] if progress else line, "\n"
     if watched:
-        print(f"\r\x1b[K{text}", end="" if progress else "\n", flush=True)
-    else:
-        print(text, flush=True)
+        text, end = f"\r\x1b[K{text}", "" if progress else "\n"
+    print(text, end=end, file=sys.stderr, flush=True)
 
 
 def told(lines: Iterable[str], title: str, now: Callable[[], float] = time.monotonic) -> Iterator[str]:

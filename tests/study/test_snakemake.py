@@ -58,7 +58,7 @@ def test_its_status_and_its_lines_come_through(capsys: pytest.CaptureFixture[str
         "import sys; print('2 of 2 steps (100%) done'); print('no', file=sys.stderr); exit(3)",
     ]
     assert snakemake.run(command, os.environ, "mine") == 3
-    assert capsys.readouterr().out.splitlines() == ["mine: 2 of 2 steps done, about 0 s left", "no"]
+    assert capsys.readouterr().err.splitlines() == ["mine: 2 of 2 steps done, about 0 s left", "no"]
 
 
 @pytest.fixture
