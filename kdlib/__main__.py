@@ -147,12 +147,13 @@ def _records(arguments: argparse.Namespace) -> None:
 
 
 def _labels(arguments: argparse.Namespace) -> None:
-    """Write the labels that are kept beside records anew, from the study files and what kinds and run types declare."""
+    """Write anew what is kept of which runs a study has, from the study files and what kinds and run types declare."""
     from kdlib.runs import studies
-    from kdlib.study import labels, records
+    from kdlib.study import labels
 
-    for folder in sorted({file.parent.name for file in records.files()} & set(studies.names())):
-        print(labels.keep(studies.load(folder)))
+    for study in map(studies.load, studies.names()):
+        if not study.scratch:
+            print(labels.keep(study))
 
 
 def _picture(arguments: argparse.Namespace) -> None:
