@@ -45,7 +45,7 @@ pdf: .venv/installed  # of the pages that are there; needs Chromium or Chrome
 
 test: .venv/installed
 	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache  # rooms import only rooms below them
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder  # small work on many threads only waits
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder  # small work on many threads only waits
 
 lab: .venv/installed  # a container's root is asked for no permission
 	set -f; if [ "$$(id -u)" = 0 ]; then set -- --allow-root; fi; $(BIN)/python -m jupyterlab notebooks "$$@" $$LAB

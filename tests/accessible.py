@@ -28,7 +28,7 @@ ASK = """async colours => {
 }"""
 
 
-def findings(html_dir: Path, names: list[str] | None = None) -> list[str]:
+def findings(html_dir: Path, names: list[str] | None = None, modes: tuple[str, ...] = ("light", "dark")) -> list[str]:
     """Return the serious and critical findings of each page (or those named), a sentence each.
 
     What is folded or in a tab is opened first. Everything is asked in the light, and of the dark its contrasts.
@@ -38,7 +38,7 @@ def findings(html_dir: Path, names: list[str] | None = None) -> list[str]:
     found: list[str] = []
     with served(html_dir) as address, browser() as chrome:
         for name in names or [page.relative_to(html_dir).as_posix() for page in html_pages(html_dir)]:
-            for mode in ("light", "dark"):
+            for mode in modes:
                 with opened(chrome, f"{address}/{name}", mode) as page:
                     page.evaluate(UNFOLD)
                     page.evaluate(AXE_SCRIPT)

@@ -104,8 +104,8 @@ def settle(page: Any) -> None:
     page.evaluate("() => window.MathJax?.startup ? MathJax.startup.promise : null")
 
 
-def open_every_page(html_dir: Path) -> list[str]:
-    """Open every page of a built book and return its problems, a sentence each.
+def open_every_page(html_dir: Path, names: tuple[str, ...] = ()) -> list[str]:
+    """Open every page of a built book, or those named, and return its problems, a sentence each.
 
     A problem is an error on the console, a failed or a remote request, a missing image or one without
     alternative text, a formula that was not set, a page wider than a phone's screen, and an internal link whose
@@ -116,6 +116,8 @@ def open_every_page(html_dir: Path) -> list[str]:
     with served(html_dir) as address, browser() as chrome:
         for path in html_pages(html_dir):
             name = path.relative_to(html_dir).as_posix()
+            if names and name not in names:
+                continue
             page = chrome.new_page(viewport={"width": WIDE, "height": HEIGHT})
             found: list[str] = []
             page.on("console", lambda m, f=found: f.append(f"console: {m.text}") if m.type == "error" else None)

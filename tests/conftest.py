@@ -16,6 +16,11 @@ from kdlib.study import jobs
 LONG = ("test_smoke", "test_pages", "test_tutorials", "test_gpu", "test_access", "test_shell", "test_pdf")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Use one process more than there are cores, at most four: many tests wait for kernels and browsers."""
+    return min(4, len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that no process is left alone with one at the end."""
     items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
