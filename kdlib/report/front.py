@@ -58,7 +58,7 @@ def picture(column: Column) -> Figure | None:
     ordered = rows.set_index("teacher_label").loc[order].reset_index()
     figure = against(ordered, [DISTANCE], "gain")
     (axes,) = figure.axes
-    axes.set(xlabel="KL(BCP ‖ teacher) (nats), as trained", ylabel="students' gain over labels (points)")
+    axes.set(xlabel="KL(BCP ‖ teacher) (nats), as trained", ylabel="gain over labels (points)")
     level(axes, 0, "one-hot labels")
     if (top := ceiling(column)) is not None:
         level(axes, 100 * top.mean, "exact BCPs", dashed=True)

@@ -9,6 +9,7 @@ on a dark page.
 
 from __future__ import annotations
 
+import math
 import textwrap
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -231,7 +232,7 @@ def wrapped(label: object) -> str:
 
 
 def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[Any, int]) -> None:
-    """Put a legend below the panels, in columns that fit a phone; n stands once where it is the same for all.
+    """Put a legend below the panels, in columns that fit, and make room for it; n stands once where it is the same.
 
     Args:
         figure: whose panels are drawn.
@@ -245,6 +246,7 @@ def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[Any, int])
     longest = max(map(len, texts))
     handles = [Line2D([], [], color=mark.color, marker=mark.marker, linestyle=mark.line, label=text)
                for text, mark in zip(texts, marks.values(), strict=True)]  # fmt: skip
-    columns = min(len(handles), 3 if longest <= 17 else 2 if longest <= 29 else 1)
+    columns = min(len(handles), 3 if longest <= 17 else 2 if longest <= 31 else 1)
+    figure.set_figheight(figure.get_figheight() + 0.25 * (math.ceil(len(handles) / columns) + same))
     title = f"n = {next(iter(counts.values()))} each" if same else None
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, columnspacing=1.2)

@@ -20,7 +20,7 @@ FINISHED = re.compile(r"Finished jobid: (\d+)")
 NOISE = re.compile(
     r"$|\[\w{3} \w{3} .*\d{4}\]$|Select jobs|Execute \d+ jobs|(local)?rule \w+:$|Using (workflow|shell)|Provided cores|"
     r"Assuming unrestricted|Building DAG|Rules claiming|Job stats|job +count|-+ +-+$|(job|page|all|total) +\d+$|"
-    r"Complete log|host: |    (input|output|log|jobid|reason|wildcards|threads|resources): "
+    r"Complete log|Elapsed time: |host: |    (input|output|log|jobid|reason|wildcards|threads|resources): "
 )
 """Lines of Snakemake that say neither what is being done nor what went wrong."""
 

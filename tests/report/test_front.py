@@ -72,6 +72,9 @@ def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
     assert drawn is not None
     assert {text.get_text() for text in drawn.axes[0].texts} == {"one-hot labels", "exact BCPs"}
     assert len(drawn.axes[0].containers) == len(TEACHERS)
+    drawn.draw_without_rendering()
+    whole, (width, height) = drawn.get_tightbbox(), drawn.get_size_inches()
+    assert 0 <= whole.x0 and 0 <= whole.y0 and whole.x1 <= width and whole.y1 <= height, "nothing is cut off"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def lines(
     shown = scaled(rows, values, [by, x]).astype({by: str})
     counts = shown.groupby([by, x], sort=False)["seed"].nunique().groupby(level=0, sort=False).max()
     marks = marks_of(counts.index)
-    figure, panels = canvas(2.7 * len(values) + 1.3, len(values), sharex=True)
+    figure, panels = canvas(2.6 * len(values) + 0.7, len(values), sharex=True)
     for axes, value in zip(panels, values, strict=True):
         if value in (strip or {}):
             _ground(axes.axhspan, axes.axhline, (strip or {})[value] * axis_of(value)[1])
@@ -137,7 +137,7 @@ def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_la
     shown = scaled(rows, [*xs, y], [by])
     counts = shown.astype({by: str})[by].value_counts(sort=False)
     marks = marks_of(counts.index)
-    figure, panels = canvas(3.2 * len(xs) + 0.9 + 0.28 * len(counts) / 2, len(xs), sharey=sharey)
+    figure, panels = canvas(3.1 * len(xs) + 0.6, len(xs), sharey=sharey)
     for axes, x in zip(panels, xs, strict=True):
         for group, part in shown.dropna(subset=[x, y]).groupby(by, sort=False):
             mark, middle = marks[str(group)], part[[x, y]].mean()

@@ -39,7 +39,7 @@ def curves(
     shown = scaled(rows.replace([np.inf, -np.inf], np.nan), values, [by, x]).astype({by: str})
     counts = shown.groupby(by, sort=False)["seed"].nunique()
     marks = marks_of(counts.index)
-    figure, panels = canvas(2.3 * len(values) + 0.9 + 0.14 * len(counts), len(values), sharex=True)
+    figure, panels = canvas(2.3 * len(values) + 0.6, len(values), sharex=True)
     for axes, value in zip(panels, values, strict=True):
         known = shown[shown[value] > 0] if value in logs else shown.dropna(subset=value)
         middle, ends = (_geometric, _ends) if value in logs else (np.mean, t95)
