@@ -38,6 +38,7 @@ CUDA := ^(cuda|nvidia)-|^triton=
 
 book: .venv/installed
 	$(BIN)/python -m kdlib study "$$STUDY"
+	$(BIN)/python -m kdlib picture  # the README's, from the records
 	$(BIN)/python -m kdlib book
 
 pdf: .venv/installed  # of the pages that are there; needs Chromium or Chrome

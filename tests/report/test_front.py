@@ -74,7 +74,7 @@ def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
     assert len(drawn.axes[0].containers) == len(TEACHERS)
     drawn.draw_without_rendering()
     whole, (width, height) = drawn.get_tightbbox(), drawn.get_size_inches()
-    assert 0 <= whole.x0 and 0 <= whole.y0 and whole.x1 <= width and whole.y1 <= height, "nothing is cut off"
+    assert whole.x0 >= 0 and whole.y0 >= 0 and whole.x1 <= width and whole.y1 <= height, "nothing is cut off"
 
 
 @pytest.mark.parametrize(
