@@ -17,7 +17,8 @@ WEIGHTY = ("serious", "critical")
 UNFOLD = """() => {
   document.querySelectorAll("details").forEach(e => e.open = true);
   const style = document.createElement("style");
-  style.textContent = ".sd-tab-content { display: block !important } * { transition: none !important }";
+  style.textContent = ".sd-tab-content { display: block !important }" +
+    "* { transition: none !important; animation: none !important }";  // what fades in has no contrast yet
   document.head.append(style);
   // Rows of one template: the first stand for all, which take axe a minute.
   document.querySelectorAll("table.parameters tr:nth-child(n+4)").forEach(e => e.remove());

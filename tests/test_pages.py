@@ -12,6 +12,7 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
+from accessible import findings
 from browser import HEIGHT, PHONE, WIDE, browser, chromium, open_every_page, served, settle
 from built import build, copied_book, said
 from jupyter_client.manager import start_new_kernel
@@ -117,3 +118,9 @@ def test_every_page_opens_and_every_link_leads(book: Path) -> None:
     if chromium() is None:
         pytest.skip("no Chromium installed: the book is built, but not opened in one")
     assert open_every_page(book) == []
+
+
+def test_axe_finds_nothing_serious_on_pages_of_every_make(book: Path) -> None:
+    if chromium() is None:
+        pytest.skip("no Chromium installed: the book is built, but not opened in one")
+    assert findings(book, [f"book/results/{page}.html" for page in ("bcp", "claims", "zeroshot")]) == []
