@@ -37,13 +37,11 @@ def _run(arguments: argparse.Namespace) -> None:
     record = given["config"] if isinstance(given.get("config"), dict) else None  # of the config.json of a run
     if record is not None:
         given = {"run_type": given.get("run_type"), **record}
-    kind = given.pop("run_type", None)
-    if kind is None:
-        kind = "student" if "teacher" in given else "teacher"
-    kind = RECIPES.one(kind).name
+    named = given.pop("run_type", None)
+    run_type = RECIPES.one(("student" if "teacher" in given else "teacher") if named is None else named).name
     if record is not None:
-        given = recorded(kind, given).model_dump()
-    for planned in check(expand(kind, given)):
+        given = recorded(run_type, given).model_dump()
+    for planned in check(expand(run_type, given)):
         run = execute(planned)
         print(f"{run.name}  {_headline(run.metrics, 3)}")
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+
 WIDE = 1400
 PHONE = 390
 HEIGHT = 900
@@ -54,6 +56,9 @@ def chromium() -> str | None:
         if path := shutil.which(name):
             return path
     return None
+
+
+needs_browser = pytest.mark.skipif(chromium() is None, reason="no Chromium installed: the book is not opened in one")
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

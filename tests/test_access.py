@@ -11,11 +11,9 @@ from typing import Any
 
 import pytest
 from accessible import findings, opened
-from browser import PHONE, browser, chromium, html_pages, served
+from browser import PHONE, browser, html_pages, needs_browser, served
 from built import build, said
 from test_book import executed_page
-
-needs_browser = pytest.mark.skipif(chromium() is None, reason="no Chromium installed: the book is not opened in one")
 
 FOCUSED = """() => {
   const e = document.activeElement, style = getComputedStyle(e), box = e.getBoundingClientRect();

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from browser import browser, chromium, open_every_page, served, settle
+from browser import browser, chromium, needs_browser, open_every_page, served, settle
 from built import build, said
 
 from kdlib.base import paths
@@ -95,9 +95,6 @@ def test_pages_are_short(page: str) -> None:
     text = (paths.ROOT / "book" / f"{page}.md").read_text()
     prose = re.sub(r"```.*?```|\$\$.*?\$\$", "", text, flags=re.DOTALL)
     assert len(prose.split()) <= 700
-
-
-needs_browser = pytest.mark.skipif(chromium() is None, reason="no Chromium installed: the book is not opened in one")
 
 
 @needs_browser

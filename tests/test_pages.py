@@ -13,7 +13,7 @@ import nbformat
 import pandas as pd
 import pytest
 from accessible import findings
-from browser import HEIGHT, PHONE, WIDE, browser, chromium, open_every_page, served, settle
+from browser import HEIGHT, PHONE, WIDE, browser, needs_browser, open_every_page, served, settle
 from built import build, copied_book, said
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
@@ -71,8 +71,6 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def facts(book: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """Open every result page at the width of a desk and of a phone; return what can be seen."""
-    if chromium() is None:
-        pytest.skip("no Chromium installed: the book is built, but not opened in one")
     found: dict[str, dict[str, Any]] = {}
     with served(book) as address, browser() as chrome:
         for page in PAGES:
@@ -86,6 +84,7 @@ def facts(book: Path) -> Iterator[dict[str, dict[str, Any]]]:
     yield found
 
 
+@needs_browser
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_answers_first_and_keeps_its_budgets(page: str, book: Path, facts: dict[str, dict[str, Any]]) -> None:
     seen = facts[page]
@@ -97,6 +96,7 @@ def test_a_page_answers_first_and_keeps_its_budgets(page: str, book: Path, facts
     assert page in EMPTY or seen["key"] < HEIGHT
 
 
+@needs_browser
 @pytest.mark.parametrize("page", PAGES)
 def test_rows_lie_behind_every_figure(page: str, facts: dict[str, dict[str, Any]]) -> None:
     seen = facts[page]
@@ -114,13 +114,11 @@ def test_no_page_waits_for_results(book: Path) -> None:
         assert page in EMPTY or "No study has filled this page" not in text, page
 
 
+@needs_browser
 def test_every_page_opens_and_every_link_leads(book: Path) -> None:
-    if chromium() is None:
-        pytest.skip("no Chromium installed: the book is built, but not opened in one")
     assert open_every_page(book) == []
 
 
+@needs_browser
 def test_axe_finds_nothing_serious_on_pages_of_every_make(book: Path) -> None:
-    if chromium() is None:
-        pytest.skip("no Chromium installed: the book is built, but not opened in one")
     assert findings(book, [f"book/results/{page}.html" for page in ("bcp", "claims", "zeroshot")]) == []

@@ -117,18 +117,6 @@ def omission(log_probs: Tensor, labels: Tensor, omitted: Sequence[int]) -> dict[
     return {name: float(side.double().mean()) for name, side in sides.items() if len(side)}
 
 
-def confusion(log_probs: Tensor, labels: Tensor) -> Tensor:
-    """Return how many images of each class (rows) are given each class (columns): `(classes, classes)` int64.
-
-    Args:
-        log_probs: `(n, classes)` log-probabilities.
-        labels: `(n,)` integers.
-    """
-    log_p, labels = _checked(log_probs, labels)
-    classes = log_p.shape[1]
-    return torch.bincount(labels * classes + log_p.argmax(dim=1), minlength=classes**2).reshape(classes, classes)
-
-
 def divergence(bcp: Tensor, log_probs: Tensor) -> Tensor:
     """Return KL(bcp ‖ p) of each image in nats, `(n,)` float64.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kdlib import data
 from kdlib.report import page
 from kdlib.report.choice import gains
+from kdlib.report.draw import as_drawn
 from kdlib.report.draw.maps import map_grid
 from kdlib.store.runs import Run
 from kdlib.study.records import Arrays
@@ -26,7 +27,7 @@ def pictures(arrays: Arrays, count: int = IMAGES) -> NDArray[np.float64]:
     """Return the first images as matplotlib shows them: `(k, height, width)`, or `(k, height, width, 3)` in [0, 1]."""
     stored = arrays["pictures"][:count]
     images = stored.astype(np.float64) / (255 if stored.dtype == np.uint8 else 1)
-    return images[:, 0] if images.shape[1] == 1 else images.transpose(0, 2, 3, 1)
+    return as_drawn(images)
 
 
 def broader(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kdlib.report import goes_with
-from kdlib.report.choice import chosen
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.rules import Verdict
 from kdlib.report.draw import against, level
 from kdlib.report.goes_with import DISTANCE
-from kdlib.report.inference import Effect, mean_interval, paired
+from kdlib.report.inference import Effect, paired
+from kdlib.report.laboratory import CEILING, differences
 from kdlib.report.theme import name_of
 from kdlib.report.words import interval, signed
 
@@ -41,12 +41,7 @@ ALT = (
 
 def ceiling(column: Column) -> Effect | None:
     """Return what students of the exact BCPs gain over one-hot students, at the T that validation images choose."""
-    own = column.frame[column.frame["run_type"] == "student"]
-    label = own["label"].astype(str)
-    exact = chosen(own[(own["teacher"] == "exact_bcp") & label.str.startswith("ceiling")].drop_duplicates("run"))
-    floor = own[label.str.startswith("floor")].drop_duplicates("seed").set_index("seed")["test_accuracy"]
-    gain = (exact.set_index("seed")["test_accuracy"] - floor).dropna()
-    return mean_interval(gain) if len(gain) else None
+    return differences(column.frame).get(CEILING)
 
 
 def picture(column: Column) -> Figure | None:

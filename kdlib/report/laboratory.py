@@ -7,9 +7,10 @@ import pandas as pd
 from kdlib.report.choice import chosen
 from kdlib.report.inference import Effect, paired
 
+CEILING = "exact-BCP student − one-hot student"
 TARGETS = {
     "deterministic teacher − one-hot student": 0.03,
-    "exact-BCP student − one-hot student": 0.03,
+    CEILING: 0.03,
     "deterministic teacher's best student − one-hot student": 0.01,
     "exact-BCP student − deterministic teacher's best student": 0.015,
 }

@@ -61,7 +61,7 @@ def opening(question: str, page: str = "", parts: Sequence[Part] = (), said: Seq
     column = decided(page, parts)
     lines = [*said, *(map(sentence, column.answers) if column else ())]
     lines = lines or ([] if parts else ["No study has filled this page here yet."])
-    body = "".join(_as_html("text/markdown", line) for line in lines)
+    body = "".join(_markdown(line) for line in lines)
     show(f'<div class="answer"><p class="question">{html.escape(question)}</p>{body}{HOW}</div>')
 
 
@@ -266,17 +266,20 @@ def _taken() -> Iterator[list[str]]:
     with capture_output(stdout=False, stderr=False) as said:
         yield outputs
     for output in said.outputs:
-        kind = next(kind for kind in ("text/html", "text/markdown", "text/plain") if kind in output.data)
-        outputs.append(_as_html(kind, str(output.data[kind])))
+        media = next(media for media in AS_HTML if media in output.data)
+        outputs.append(AS_HTML[media](str(output.data[media])))
 
 
-def _as_html(kind: str, text: str) -> str:
-    """Return what was displayed as HTML."""
+def _markdown(text: str) -> str:
+    """Return Markdown as HTML, with the links that the book would make of sources, which it does not see here."""
     from markdown_it import MarkdownIt
 
-    if kind == "text/html":
-        return text
-    if kind == "text/markdown":
-        rendered = str(MarkdownIt("commonmark").enable("table").render(text))
-        return SOURCE.sub(r'href="\1.html', rendered)  # what the book makes of a source, which it does not see here
-    return f"<pre>{html.escape(text)}</pre>"
+    return SOURCE.sub(r'href="\1.html', str(MarkdownIt("commonmark").enable("table").render(text)))
+
+
+AS_HTML: dict[str, Callable[[str], str]] = {
+    "text/html": str,
+    "text/markdown": _markdown,
+    "text/plain": lambda text: f"<pre>{html.escape(text)}</pre>",
+}
+"""What makes HTML of what was displayed, the best first, by media type."""

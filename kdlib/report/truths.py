@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kdlib.base.errors import InputError
 from kdlib.measures.bcp_errors import PARTS, divergence, error_parts, tempered
 from kdlib.report import page
+from kdlib.report.draw import as_drawn
 from kdlib.report.draw.examples import MOST, examples
 from kdlib.report.theme import name_of
 from kdlib.store.runs import Run
@@ -84,11 +85,10 @@ def show(rows: pd.DataFrame, key: str) -> None:
     some = chosen(bcp, next(iter(answers.values())))
     places = [row for _, row in some]
     pixels = dataset.test.take(torch.tensor(places)).numpy().astype(np.float64)
-    images = pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
     titles = [f"{sort}\n{dataset.classes[int(dataset.test.labels[row])]}" for sort, row in some]
     estimates = {label: np.exp(values[places]) for label, values in list(answers.items())[:MOST]}
     page.figure(
-        examples(images, titles, (called(rows), bcp[places]), estimates, dataset.classes),
+        examples(as_drawn(pixels), titles, (called(rows), bcp[places]), estimates, dataset.classes),
         f"examples {key}",
         f"Test images with the {called(rows)} (first row) and what one network of each teacher says, in percent; "
         "a line marks the largest of a row, above each image stands its label. Chosen by rule for the first "

@@ -106,10 +106,13 @@ def declarations() -> str:
     return digest.hexdigest()
 
 
-@functools.cache
 def _kept(study: Study) -> dict[str, About] | None:
     """Return the labels that are kept, if what they were worked out from is as it was."""
-    file = paths.RECORDS / study.folder_name / FILE
+    return _read(paths.RECORDS / study.folder_name / FILE, study)
+
+
+@functools.cache
+def _read(file: Path, study: Study) -> dict[str, About] | None:
     if not study.digest or not file.is_file():
         return None
     try:

@@ -64,11 +64,9 @@ def run(command: Sequence[str], environment: Mapping[str, str], title: str) -> i
     ) as process:
         assert process.stdout is not None
         try:
-            for line in told(process.stdout, title):
-                _show(line, watched)
+            _show(told(process.stdout, title), watched)
         except KeyboardInterrupt:
-            for line in told(process.stdout, title):
-                _show(line, watched)
+            _show(told(process.stdout, title), watched)
             process.wait()
             raise
     if watched:
@@ -76,13 +74,14 @@ def run(command: Sequence[str], environment: Mapping[str, str], title: str) -> i
     return process.returncode
 
 
-def _show(line: str, watched: bool) -> None:
-    """Show a line; where somebody watches, a line of progress takes the place of the last."""
-    progress = line.startswith("\r")
-    text, end = line[1:] if progress else line, "\n"
-    if watched:
-        text, end = f"\r\x1b[K{text}", "" if progress else "\n"
-    print(text, end=end, file=sys.stderr, flush=True)
+def _show(lines: Iterable[str], watched: bool) -> None:
+    """Show lines; where somebody watches, a line of progress takes the place of the last."""
+    for line in lines:
+        progress = line.startswith("\r")
+        text, end = line.removeprefix("\r"), "\n"
+        if watched:
+            text, end = f"\r\x1b[K{text}", "" if progress else "\n"
+        print(text, end=end, file=sys.stderr, flush=True)
 
 
 def told(lines: Iterable[str], title: str, now: Callable[[], float] = time.monotonic) -> Iterator[str]:

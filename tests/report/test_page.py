@@ -109,10 +109,10 @@ def out(**data: str) -> SimpleNamespace:
 
 
 def test_markdown_html_and_text_become_html() -> None:
-    said = page._as_html("text/markdown", "**C4**: see [claims](../claims.md#rules) and [b](https://a.org/x.md)")
+    said = page.AS_HTML["text/markdown"]("**C4**: see [claims](../claims.md#rules) and [b](https://a.org/x.md)")
     assert "<strong>C4</strong>" in said and 'href="../claims.html#rules"' in said and "https://a.org/x.md" in said
-    assert page._as_html("text/html", "<b>1</b>") == "<b>1</b>"
-    assert page._as_html("text/plain", "a < b") == "<pre>a &lt; b</pre>"
+    assert page.AS_HTML["text/html"]("<b>1</b>") == "<b>1</b>"
+    assert page.AS_HTML["text/plain"]("a < b") == "<pre>a &lt; b</pre>"
 
 
 def test_tabs_name_each_study_once_and_open_the_first() -> None:

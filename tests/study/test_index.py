@@ -65,14 +65,14 @@ def test_kept_labels_hold_for_what_they_were_worked_out_from(tmp_path: Path, mon
     study = studies.load(str(file))
     assert labels._kept(study) is None
     labels.keep(study)
-    labels._kept.cache_clear()
+    labels._read.cache_clear()
     assert labels._kept(study) == labels.expanded(study) == labels.labels(study)
     assert {about.seed for about in labels.labels(study).values()} == {0, 1}
     monkeypatch.setattr(labels, "declarations", lambda: "another")
-    labels._kept.cache_clear()
+    labels._read.cache_clear()
     assert labels._kept(study) is None
     monkeypatch.undo()
     file.write_text(text.replace("epochs: 1", "epochs: 2"))
     studies.load.cache_clear()
-    labels._kept.cache_clear()
+    labels._read.cache_clear()
     assert labels._kept(studies.load(str(file))) is None

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from kdlib.report.choice import FREE, TRAINING, chosen, effect, texts
-from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
+from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects, first
 from kdlib.report.claims.students import ENDS
 from kdlib.report.inference import Effect
 
@@ -52,7 +52,7 @@ def effects(frame: pd.DataFrame) -> Effects:
     """Return the effect of the teacher's first sweep that has students of one sample."""
     found = (gain(rows) for rows in sweeps(frame[frame["run_type"] == "student"])
              if rows["teacher_label"].iloc[0] == TEACHER)  # fmt: skip
-    return {MEMBER: next((one for one in found if one is not None), None)}
+    return {MEMBER: first(found)}
 
 
 CLAIM = Claim(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, first
 from kdlib.report.claims.fewshot import DECIDES, compared, of_mcmi
 from kdlib.report.claims.students import students_of
 from kdlib.report.inference import Effect, paired
@@ -19,8 +19,7 @@ def larger(rows: pd.DataFrame) -> Effect | None:
 
 def effects(frame: pd.DataFrame) -> Effects:
     """Return the effect of the first students that measure it."""
-    found = map(larger, compared(students_of(frame)))
-    return {"mcmi": next((one for one in found if one is not None), None)}
+    return {"mcmi": first(map(larger, compared(students_of(frame))))}
 
 
 CLAIM = Claim(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, first
 from kdlib.report.claims.fewshot import AT, compared, of_mcmi
 from kdlib.report.claims.students import students_of
 from kdlib.report.inference import Effect, mean_interval
@@ -19,8 +19,7 @@ def at(rows: pd.DataFrame, fraction: float = AT) -> Effect | None:
 
 def effects(frame: pd.DataFrame) -> Effects:
     """Return the effect of the first students that measure it."""
-    found = map(at, compared(students_of(frame)))
-    return {"mcmi": next((one for one in found if one is not None), None)}
+    return {"mcmi": first(map(at, compared(students_of(frame))))}
 
 
 CLAIM = Claim(

@@ -11,7 +11,7 @@ import pandas as pd
 
 from kdlib.base.config import Config
 from kdlib.report.choice import FREE, chosen, texts
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, first
 from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.words import differences
 from kdlib.training.config import TrainingConfig
@@ -70,7 +70,7 @@ def difference(rows: pd.DataFrame, treated: str = TREATED, value: str = "val_acc
 def effects(frame: pd.DataFrame, value: str = "val_accuracy") -> Effects:
     """Return the effect of the first way of training that has pairs, at the temperatures that `value` chooses."""
     found = (difference(rows, value=value) for rows in compared(frame)) if value in frame else ()
-    return {TREATED: next((one for one in found if one is not None), None)}
+    return {TREATED: first(found)}
 
 
 def note(frame: pd.DataFrame, dataset: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -16,6 +16,11 @@ Effects = Mapping[str, Effect | None]
 """Treated − baseline as it is, by member of a family; None where it was not run."""
 BAYES, MCMI = "Bayesian-KD", "MCMI"
 """The papers."""
+
+
+def first(found: Iterable[Effect | None]) -> Effect | None:
+    """Return the first effect that was measured; of students that may be compared in several ways, one way decides."""
+    return next((one for one in found if one is not None), None)
 
 
 class Direction(StrEnum):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
 from kdlib.report.inference import mean_interval
@@ -45,9 +46,18 @@ def scaled(rows: pd.DataFrame, columns: Sequence[str], keys: Sequence[str]) -> p
     return rows.assign(**{name: rows[name].astype(float) * axis_of(name)[1] for name in columns})
 
 
-def dashes(marks: Mapping[str, Mark]) -> dict[str, Any]:
-    """Return the lines of marks as seaborn wants them."""
-    return {key: mark.line[1] if isinstance(mark.line, tuple) else "" for key, mark in marks.items()}
+def looks(marks: Mapping[str, Mark]) -> dict[str, Any]:
+    """Return marks as seaborn's lines want them: colours, dashes and markers by label."""
+    return {
+        "palette": {key: mark.color for key, mark in marks.items()},
+        "dashes": {key: mark.line[1] if isinstance(mark.line, tuple) else "" for key, mark in marks.items()},
+        "markers": {key: mark.marker for key, mark in marks.items()},
+    }
+
+
+def as_drawn(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return images `(k, channels, h, w)` as matplotlib draws them: grey `(k, h, w)`, colours `(k, h, w, 3)`."""
+    return pixels[:, 0] if pixels.shape[1] == 1 else pixels.transpose(0, 2, 3, 1)
 
 
 def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", strip: float | None = None) -> Figure:
@@ -108,8 +118,7 @@ def lines(
         if value in (strip or {}):
             _ground(axes.axhspan, axes.axhline, (strip or {})[value] * axis_of(value)[1])
         seaborn.lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes,
-                         palette={k: m.color for k, m in marks.items()}, dashes=dashes(marks),
-                         markers={k: m.marker for k, m in marks.items()}, markersize=8)  # fmt: skip
+                         markersize=8, **looks(marks))  # fmt: skip
         axes.set_title(axis_of(value)[0])
         axes.set_ylabel("")
     ticks = sorted(set(shown[x].astype(float)))
@@ -118,7 +127,7 @@ def lines(
     panels[-1].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     panels[-1].minorticks_off()
     panels[-1].set_xlabel(label or x)
-    legend(figure, marks, {str(name): n for name, n in counts.items()})
+    legend(figure, marks, counts.to_dict())
     return figure
 
 
@@ -146,7 +155,7 @@ def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_la
             size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
             axes.plot(*middle, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
         axes.set(xlabel=axis_of(x)[0], ylabel=axis_of(y)[0])
-    legend(figure, marks, {str(name): n for name, n in counts.items()})
+    legend(figure, marks, counts.to_dict())
     return figure
 
 

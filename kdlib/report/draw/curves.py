@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from kdlib.report.draw import dashes, scaled, t95
+from kdlib.report.draw import looks, scaled, t95
 from kdlib.report.theme import axis_of, canvas, legend, marks_of
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def curves(
         known = shown[shown[value] > 0] if value in logs else shown.dropna(subset=value)
         middle, ends = (_geometric, _ends) if value in logs else (np.mean, t95)
         seaborn.lineplot(known, x=x, y=value, hue=by, style=by, estimator=middle, errorbar=ends, legend=False, ax=axes,
-                         palette={k: m.color for k, m in marks.items()}, dashes=dashes(marks),
-                         markers={k: m.marker for k, m in marks.items()}, markersize=7,
-                         markevery=max(1, shown[x].nunique() // 8))  # fmt: skip
+                         markersize=7, markevery=max(1, shown[x].nunique() // 8), **looks(marks))  # fmt: skip
         axes.set_title(axis_of(value)[0])
         axes.set_ylabel("")
         if value in logs:
