@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -49,11 +50,19 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a tree whose book was built before any study has run; tests copy it before they change it."""
-    tree = copied_book(tmp_path_factory.mktemp("book") / "fresh")
-    result = build(tree)
-    assert result.returncode == 0, said(result)
+def fresh(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return a tree whose book was built before any study has run; tests copy it before they change it.
+
+    The first process of pytest-xdist that needs it builds it for all.
+    """
+    own = tmp_path_factory.getbasetemp()
+    tree = (own if worker_id == "master" else own.parent) / "fresh"
+    with tree.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (tree / "_build" / "html" / "searchindex.js").is_file():
+            shutil.rmtree(tree, ignore_errors=True)
+            result = build(copied_book(tree))
+            assert result.returncode == 0, said(result)
     return tree
 
 

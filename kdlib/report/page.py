@@ -150,7 +150,7 @@ def png(drawn: Figure, photographs: bool = False) -> bytes:
     drawn.savefig(buffer, format="png", dpi=192, metadata={"Software": None})
     if photographs:
         return buffer.getvalue()
-    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG")
     return small.getvalue()
 
 

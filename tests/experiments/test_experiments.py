@@ -13,6 +13,7 @@ from kdlib.runs.recipes import resolve
 
 SMALL: dict[str, Any] = {
     "architecture": "cnn4", "epochs": 1, "fraction": 0.004, "match": "epochs", "batch_size": 32, "threads": 1,
+    "image_size": 16,
 }  # fmt: skip
 STUDENT, TEACHER, EIGENCAM = RunType.STUDENT, RunType.TEACHER, RunType.EIGENCAM
 
@@ -52,6 +53,6 @@ def test_students_of_every_experiment(cifar: Path) -> None:
         assert ("test_omitted_accuracy" in metrics) == (name == "zeroshot")
         assert "test_kl_to_bcp" in metrics  # the answers of people
     for kind in ("mcmi", "variational"):
-        metrics = made(EIGENCAM, cifar, dataset="cifar10", parent=teachers[kind], images=10)
+        metrics = made(EIGENCAM, cifar, dataset="cifar10", image_size=16, parent=teachers[kind], images=10)
         assert 0 < metrics["cam_area"] <= 1
         assert "cam_overlap" not in metrics  # nobody knows which pixels carry the class

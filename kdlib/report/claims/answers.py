@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -103,9 +104,13 @@ def decided(page: str, parts: Sequence[Part]) -> Column | None:
         page: its name.
         parts: of the page; runs chosen by hand decide nothing, nor does a study that is not the page's first.
     """
-    if not parts or not parts[0].decides:
-        return None
-    return columns_of(parts[0], [claim.id for claim in CLAIMS if claim.page == page])[0]
+    return _decided(page, parts[0]) if parts and parts[0].decides else None
+
+
+@functools.cache
+def _decided(page: str, part: Part) -> Column:
+    """Return it, worked out once for what a page says first and shows last."""
+    return columns_of(part, [claim.id for claim in CLAIMS if claim.page == page])[0]
 
 
 def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
