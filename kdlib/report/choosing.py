@@ -9,6 +9,7 @@ import pandas as pd
 from kdlib.base.config import Config
 from kdlib.report.choice import FREE, texts
 from kdlib.report.theme import axis_of
+from kdlib.report.words import plain
 from kdlib.runs.recipes import fields
 
 __all__ = ["FREE", "candidates", "choices", "runner_up", "said", "with_default", "written"]
@@ -114,6 +115,6 @@ def said(title: str, frame: pd.DataFrame, made: Sequence[tuple[pd.DataFrame, str
     near = sum(value < NEAR for value in ahead)
     low, high = frame["seed"].min(), frame["seed"].max()
     return (
-        f"**{title}:** {len(ahead)} choices between {sum(map(len, tables))} settings, on seeds {low:g} to {high:g}; in "
-        f"{near} of them the next setting lies within {NEAR:g} nats or {100 * NEAR:g} points of the best."
+        f"**{plain(title)}:** {len(ahead)} choices between {sum(map(len, tables))} settings, on seeds {low:g} to "
+        f"{high:g}; in {near} of them the next setting lies within {NEAR:g} nats or {100 * NEAR:g} points of the best."
     )

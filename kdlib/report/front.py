@@ -15,7 +15,7 @@ from kdlib.report.goes_with import DISTANCE
 from kdlib.report.inference import Effect, paired
 from kdlib.report.laboratory import CEILING, differences
 from kdlib.report.theme import name_of
-from kdlib.report.words import interval, signed
+from kdlib.report.words import interval, plain, signed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,9 +71,9 @@ def sentences(column: Column) -> list[str]:
         if BASELINE in wide and nearest != BASELINE:
             nearer = paired(wide[nearest].to_numpy(), wide[BASELINE].to_numpy())
             said.append(
-                f"**The {name_of(nearest)} teacher estimates the Bayes class probabilities best** on {column.dataset}: "
-                f"KL {means[DISTANCE][nearest]:.3f} nats, {interval(nearer, 'nats')} against the {name_of(BASELINE)} "
-                f"teacher (n = {nearer.n})."
+                f"**The {name_of(nearest)} teacher estimates the Bayes class probabilities best** on "
+                f"{plain(column.dataset)}: KL {means[DISTANCE][nearest]:.3f} nats, {interval(nearer, 'nats')} against "
+                f"the {name_of(BASELINE)} teacher (n = {nearer.n})."
             )
         same = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
         trained, seen = (goes_with.within_seeds(one) for one in (rows, goes_with.at_temperature(column.frame, None)))
@@ -95,7 +95,7 @@ def sentences(column: Column) -> list[str]:
 
 def table(columns: Sequence[Column]) -> str:
     """Return the claims as a small Markdown table: each with a link to the page that decides, and its verdicts."""
-    lines = ["| " + " | ".join(["", "claim", *(column.name for column in columns)]) + " |"]
+    lines = ["| " + " | ".join(["", "claim", *(plain(column.name) for column in columns)]) + " |"]
     lines.append("|" + "---|" * (2 + len(columns)))
     for place, claim in enumerate(CLAIMS):
         verdicts = [str(column.answers[place].verdict) for column in columns]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 UNITS = {"accuracy": (100.0, "points", 2), "relative change": (100.0, "%", 1), "nats": (1.0, "nats", 3)}
 """How an effect is written: factor, unit, decimals."""
+
+
+def plain(text: str) -> str:
+    """Return a text that a user gave, a study's title or a folder, as Markdown that shows it and means nothing else."""
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", " ".join(text.split()))
 
 
 def signed(value: float, digits: int) -> str:

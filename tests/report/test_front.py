@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,9 @@ import pandas as pd
 import pytest
 from test_page import UP, answer
 
-from kdlib.report import front, goes_with, guideline
+from kdlib.report import front, goes_with, guideline, page
+from kdlib.report.claims import CLAIMS
+from kdlib.report.words import plain
 
 SEEDS = range(6)
 TEACHERS = ("variational", "ensemble", "deterministic", "mse")
@@ -55,6 +59,17 @@ def test_nearest_and_best_are_one_teacher_or_two() -> None:
 def test_verdicts_are_counted() -> None:
     said = front.sentences(column([0.04, 0.03, 0.02, 0.01], (answer("C4", UP), answer("C7", None))))[-1]
     assert said.endswith("1 holds here, 1 was not measured.")
+
+
+def test_what_a_study_is_called_means_nothing_in_markdown() -> None:
+    """A title or a folder may look like HTML, a table's cell or a link: it is shown, and does nothing."""
+    odd = "<b>a</b> | **b** `c` $d$ {doc}`e` [f](g) & \\h\n# i"
+    assert page._markdown(plain(odd)).strip() == f"<p>{html.escape(' '.join(odd.split()), quote=False)}</p>"
+    own = column([0.04, 0.03, 0.02, 0.01], tuple(answer(claim.id, None) for claim in CLAIMS))
+    own.name, own.dataset = odd, f"folder:{odd}"
+    heads, cells = (re.findall(rf"<{tag}>(.*?)</{tag}>", page._markdown(front.table([own]))) for tag in ("th", "td"))
+    assert heads[2] == html.escape(" ".join(odd.split()), quote=False) and len(cells) == 3 * len(CLAIMS)
+    assert "<b>" not in page._markdown(front.sentences(own)[0])
 
 
 def test_a_study_without_distances_has_no_picture() -> None:

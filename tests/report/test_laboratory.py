@@ -142,6 +142,7 @@ def test_a_study_s_choices_and_what_is_said_of_them() -> None:
         ("student_length", "val_nll", choosing.FREE),
         ("cmi_weight", "val_accuracy", choosing.FREE),
     ]  # fmt: skip
+    assert choosing.said("<b>", frame, made).startswith(r"**\<b\>:** ")
     said = choosing.said("Here", frame, made)
     assert said.startswith("**Here:** 3 choices between 7 settings, on seeds 900 to 901; in 0 of them")
     table = choosing.written(choosing.candidates(*made[0]), "val_nll")
