@@ -11,6 +11,7 @@ import html
 import io
 import itertools
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -145,9 +146,7 @@ def png(drawn: Figure, photographs: bool = False) -> bytes:
     """
     from PIL import Image
 
-    _laid_out(drawn)
-    buffer, small = io.BytesIO(), io.BytesIO()
-    drawn.savefig(buffer, format="png", dpi=192, metadata={"Software": None})
+    buffer, small = _saved(drawn, format="png", dpi=192, metadata={"Software": None}), io.BytesIO()
     if photographs:
         return buffer.getvalue()
     Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG")
@@ -156,17 +155,19 @@ def png(drawn: Figure, photographs: bool = False) -> bytes:
 
 def svg(drawn: Figure) -> bytes:
     """Return a figure as SVG, the same on every call."""
-    _laid_out(drawn)
+    return _saved(drawn, format="svg", metadata={"Date": None, "Creator": None}).getvalue()
+
+
+def _saved(drawn: Figure, **options: Any) -> io.BytesIO:
+    """Save a figure, laid out once: each drawing lays out anew and moves things by a hair."""
     buffer = io.BytesIO()
-    drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    return buffer.getvalue()
-
-
-def _laid_out(drawn: Figure) -> None:
-    """Lay a figure out once: each drawing lays out anew and moves things by a hair."""
-    if drawn.get_layout_engine() is not None:
-        drawn.draw_without_rendering()
-        drawn.set_layout_engine("none")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a class's name; a page would show it
+        if drawn.get_layout_engine() is not None:
+            drawn.draw_without_rendering()
+            drawn.set_layout_engine("none")
+        drawn.savefig(buffer, **options)
+    return buffer
 
 
 def _inside(data: bytes, media: str) -> str:

@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 WIDTH = 7.0
 """Inches."""
 
+FONT = "DejaVu Sans"
+OTHER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Hiragino Sans", "PingFang SC",
+               "Microsoft YaHei", "Noto Sans Arabic", "Noto Sans Devanagari")  # fmt: skip
+"""For classes that are called in other scripts, whichever the system has."""
+
 Floats = NDArray[np.float64]
 MARKS: dict[str, Mark] = {
     ONE_HOT: Mark("#858585", "v", DOT, ".."),
@@ -107,12 +112,15 @@ _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 def style() -> None:
     """Set seaborn's and matplotlib's defaults for every figure that follows; a second call does nothing."""
     import seaborn
+    from matplotlib.font_manager import fontManager
 
+    there = {font.name for font in fontManager.ttflist}
     seaborn.set_theme(
         context="notebook",
         style="whitegrid",
         rc={
-            "font.family": "DejaVu Sans",
+            "font.family": [FONT, *(name for name in OTHER_FONTS if name in there)],
+            "text.parse_math": False,  # a class may be called `$x`; formulas stand in the text
             "font.size": 13,
             "axes.labelsize": 13,
             "axes.titlesize": 13,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import re
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -17,6 +19,7 @@ from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Answer
 from kdlib.report.claims.sentences import sentence
 from kdlib.report.draw import dots
+from kdlib.report.draw.maps import map_grid
 from kdlib.report.inference import Effect, mean_interval, paired
 from kdlib.report.sections import Part
 from kdlib.report.words import with_interval
@@ -102,6 +105,15 @@ def test_a_figure_is_the_same_bytes_each_time() -> None:
     drawn = dots(rows, "test_nll")
     assert page.png(drawn) == page.png(drawn) == page.png(dots(rows, "test_nll"))
     assert page.svg(drawn) == page.svg(drawn) and len(page.png(drawn)) < len(page.png(drawn, photographs=True))
+
+
+def test_a_class_may_be_called_anything_in_a_figure() -> None:
+    """A dollar begins no formula, and a script that no font here has is drawn without a warning."""
+    names = ["$\\foo$ b", "猫", "100 % {x} _y_", "<b>"]
+    drawn = map_grid(np.zeros((4, 8, 8)), names, {"mcmi": np.zeros((4, 8, 8))})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert page.png(drawn).startswith(b"\x89PNG") and page.svg(drawn)
 
 
 def out(**data: str) -> SimpleNamespace:
