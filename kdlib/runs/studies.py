@@ -52,7 +52,13 @@ NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionErr
 
 
 class _Loader(yaml.SafeLoader):
-    """Read YAML in which each key stands once; a key over one that `<<` merges is still an override."""
+    """Read YAML in which what is typed is what is meant, and each key stands once.
+
+    Numbers are those that cannot mean another: `010`, `1_000` and `1:30`, which YAML 1.1 reads as 8, 1000 and 90, are
+    texts, as `yes` and `2026-11-27` are. A key over one that `<<` merges is still an override.
+    """
+
+    yaml_implicit_resolvers = {}  # none of SafeLoader's
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)
@@ -63,6 +69,20 @@ class _Loader(yaml.SafeLoader):
                 raise InputError(f"{key.value!r} in line {line} is refused: it is there already, and allowed once.")
             seen.add(key.value)
         return node
+
+
+for _tag, _pattern, _first in (
+    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", "[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
+    (
+        "float",
+        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+    ("null", "~|null|Null|NULL|", ("~", "n", "N", "")),
+    ("merge", "<<", "<"),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 class _File(BaseModel):
@@ -147,9 +167,10 @@ def names() -> list[str]:
     return sorted(path.stem for path in paths.STUDIES.glob("*.yaml"))
 
 
-@functools.cache
 def load(name: str, check: bool = True) -> Study:
     """Read a study by name, or by the path of a file that ends in `.yaml`, and validate all of it.
+
+    As long as its file is not written anew, it is read once.
 
     Args:
         check: whether to resolve every entry; not needed of a file that was checked as it is.
@@ -165,9 +186,16 @@ def load(name: str, check: bool = True) -> Study:
     whole = str(path) if own else name
     if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
         raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
+    return _load(path, path.stat().st_mtime_ns, check)
+
+
+@functools.cache
+def _load(path: Path, _: int, check: bool) -> Study:
     try:
         content = path.read_bytes()
-        file = File.model_validate(yaml.load(content, _Loader) or {})
+        found = yaml.load(content, _Loader) or {}
+        _check_keys(found)
+        file = File.model_validate(found)
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     except ValidationError as error:
@@ -216,6 +244,15 @@ def _referring(given: dict[str, Any], recipe: Recipe[Any], path: Path) -> dict[s
     apart = [label in recipe.supervisions or str(label).startswith(WEIGHTS) for label in labels]
     written = [label if alone else f"{study}/{label}" for label, alone in zip(labels, apart, strict=True)]
     return {**given, key: written[0] if len(written) == 1 else written}
+
+
+def _check_keys(found: Any) -> None:
+    """Refuse keys that YAML reads as something else than a text, such as the label `1.5` or `true`."""
+    for name, values in found.items() if isinstance(found, dict) else ():
+        odd = [key for key in (name, *(values if isinstance(values, dict) else ())) if not isinstance(key, str)]
+        if odd:
+            where = f" in {name}" if isinstance(name, str) else ""
+            raise InputError(f"the key {odd[0]!r}{where} is refused, for it is no text: write it in quotes.")
 
 
 def _check_values(given: dict[str, Any], where: str) -> None:

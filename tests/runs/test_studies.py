@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,53 @@ measures:
 def written(folder: Path, text: str) -> str:
     path = folder / "small.yaml"
     path.write_text(text)
-    studies.load.cache_clear()
+    studies._load.cache_clear()
     return str(path)
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it is not it is one study, wherever its path is typed; as who edits it in JupyterLab expects."""
+    file = tmp_path / "small.yaml"
+    file.write_text(TEXT)
+    monkeypatch.chdir(tmp_path)
+    first = studies.load("small.yaml")
+    assert studies.load(str(file)) is first
+    file.write_text(TEXT.replace("title: Small", "title: Other"))
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+    assert [studies.load(name).title for name in ("small.yaml", str(file))] == ["Other", "Other"]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"study = 'small\.yaml' is refused"):
+        studies.load("small.yaml")
+
+
+@pytest.mark.parametrize("label", ["010", "0003", "1_000", "yes", "no", "on", "2026-11-27", "1e3", "0x1F", "0o7"])
+def test_a_label_is_the_text_that_was_typed(label: str, tmp_path: Path) -> None:
+    """YAML 1.1 would read numbers, dates and truths."""
+    text = f"title: t\nteachers: {{{label}: {{dataset: 'digits:tiny'}}}}\nstudents: {{s: {{teacher: {label}}}}}\n"
+    study = studies.load(written(tmp_path, text.replace("{teacher", "{dataset: 'digits:tiny', teacher")))
+    assert list(study.teaching) == [label]
+    assert str(study.entries[1].configs()[0].model_dump()["teacher"]).rpartition("/")[2] == label
+
+
+@pytest.mark.parametrize(
+    ("value", "seed"), [("010", 10), ("0003", 3), ("7", 7), ("-0", 0), ("1:30", None), ("0x10", None), ("yes", None)]
+)
+def test_a_number_is_the_one_that_was_typed(value: str, seed: int | None, tmp_path: Path) -> None:
+    text = f"title: t\nteachers: {{a: {{dataset: 'digits:tiny', seed: {value}}}}}\n"
+    if seed is None:
+        with pytest.raises(InputError, match=f"small.yaml: a: seed = '{value}' is refused"):
+            studies.load(written(tmp_path, text))
+    else:
+        assert studies.load(written(tmp_path, text)).entries[0].configs()[0].seed == seed
+
+
+@pytest.mark.parametrize(("key", "read"), [("1.5", "1.5"), ("true", "True"), ("~", "None"), ("12", "12")])
+def test_a_key_that_is_no_text_is_refused(key: str, read: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        studies.load(written(tmp_path, f"title: t\nteachers: {{{key}: {{}}}}\n"))
+    said = f"small.yaml: the key {read} in teachers is refused, for it is no text: write it in quotes."
+    assert str(refused.value) == said
 
 
 def test_a_study_is_what_its_file_says(tmp_path: Path) -> None:
