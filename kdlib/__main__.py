@@ -155,17 +155,18 @@ def _labels(arguments: argparse.Namespace) -> None:
 
 
 def _picture(arguments: argparse.Namespace) -> None:
-    """Draw the picture of the study, which the README shows, from the records."""
+    """Draw the pictures of the study, which the README shows, from the records."""
     from kdlib.report import front, page, sections
     from kdlib.report.claims.answers import columns_of
 
-    parts = [part for part in sections.parts_of("claims") if part.decides]
-    figure = front.picture(columns_of(parts[0], of=())[0]) if parts else None
-    if figure is None:
-        raise InputError("the study that decides has no records of teachers with known distances: run it first.")
-    file = paths.ROOT / "book" / "_static" / "study.svg"
-    write_atomically(file, page.svg(figure))
-    print(file)
+    columns = [column for part in sections.parts_of("claims") for column in columns_of(part, of=())]
+    shown = front.pictured(columns)
+    if not shown:
+        raise InputError("no study has records of teachers with known distances for every planned seed: run it first.")
+    for number, column in enumerate(shown):
+        file = paths.ROOT / "book" / "_static" / ("study.svg" if number == 0 else f"study-{column.dataset}.svg")
+        write_atomically(file, page.svg(front.picture(column)))
+        print(file)
 
 
 def _unpack(arguments: argparse.Namespace) -> None:

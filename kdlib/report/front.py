@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kdlib.report import goes_with
+from kdlib.report import goes_with, page
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.rules import Verdict
@@ -15,6 +15,7 @@ from kdlib.report.goes_with import DISTANCE
 from kdlib.report.inference import Effect, paired
 from kdlib.report.laboratory import CEILING, differences
 from kdlib.report.theme import name_of
+from kdlib.report.truths import EXACT, called
 from kdlib.report.words import interval, plain, signed
 
 if TYPE_CHECKING:
@@ -29,13 +30,13 @@ COUNTED = {
     Verdict.NOT_RUN: ("was not measured", "were not measured"),
 }
 CAPTION = (
-    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers lie "
-    "from the Bayes class probabilities of test images, and how much more accurate its students are than students of "
-    "labels, at the temperature that validation images choose. Bars are 95 % t intervals."
+    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers to test "
+    "images lie from the {}, and how much more accurate its students are than students of labels, at the temperature "
+    "that validation images choose. Bars are 95 % t intervals."
 )
 ALT = (
-    "One mark a teacher: gain of its students in points against its distance to the Bayes class probabilities in nats, "
-    "with lines for students of labels (zero) and of the exact probabilities."
+    "One mark a teacher: gain of its students in points against its distance to the {} in nats, with a line for "
+    "students of labels (zero){}."
 )
 
 
@@ -44,21 +45,37 @@ def ceiling(column: Column) -> Effect | None:
     return differences(column.frame).get(CEILING)
 
 
-def picture(column: Column) -> Figure | None:
+def pictured(columns: Sequence[Column]) -> list[Column]:
+    """Return the datasets with a picture: teachers' distances are known there, and every planned seed is in."""
+    known = [column for column in columns if not column.part.waiting]
+    return [one for one in known if goes_with.teachers_and_gains(one.frame)["seed"].nunique() > 1]
+
+
+def picture(column: Column) -> Figure:
     """Draw each teacher's distance against what its students gain, with 95 % t intervals both ways."""
     rows = goes_with.teachers_and_gains(column.frame)
-    if rows.empty:
-        return None
     order = rows.groupby("teacher_label")[DISTANCE].mean().sort_values().index
     ordered = rows.set_index("teacher_label").loc[order].reset_index()
     figure = against(ordered, [DISTANCE], "gain")
     (axes,) = figure.axes
-    axes.set(xlabel="KL(BCP ‖ teacher) (nats), as trained", ylabel="gain over labels (points)")
+    truth = "BCP" if called(column.frame) == EXACT else "people"
+    axes.set(xlabel=f"KL({truth} ‖ teacher) (nats), as trained", ylabel="gain over labels (points)")
     level(axes, 0, "one-hot labels")
     if (top := ceiling(column)) is not None:
         level(axes, 100 * top.mean, "exact BCPs", dashed=True)
         axes.margins(y=0.12)
     return figure
+
+
+def show(columns: Sequence[Column]) -> None:
+    """Show the pictures of all datasets that have one, beside each other where there is room."""
+    with page.beside():
+        for column in pictured(columns):
+            truth = called(column.frame)
+            top = " and of the exact probabilities" if ceiling(column) else ""
+            rows = goes_with.teachers_and_gains(column.frame)
+            words = CAPTION.format(column.dataset, truth), ALT.format(truth, top)
+            page.figure(picture(column), f"study {column.dataset}", *words, rows)
 
 
 def sentences(column: Column) -> list[str]:

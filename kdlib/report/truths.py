@@ -25,9 +25,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
+EXACT, PEOPLE = "exact BCPs", "answers of people"
+"""What a page calls the probabilities that stand for the truth."""
+
+
 def called(rows: pd.DataFrame) -> str:
     """Return what a page calls the probabilities that stand for the truth."""
-    return "exact BCPs" if rows["dataset"].astype(str).str.startswith("digits").all() else "answers of people"
+    return EXACT if rows["dataset"].astype(str).str.startswith("digits").all() else PEOPLE
 
 
 def dataset_of(rows: pd.DataFrame) -> Dataset | None:

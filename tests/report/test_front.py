@@ -44,6 +44,7 @@ def column(gains: list[float], answers: tuple[Any, ...] = (), top: float = 0.05)
         dataset="digits",
         answers=answers,
         name="Digits",
+        part=SimpleNamespace(waiting=""),
     )
 
 
@@ -75,7 +76,7 @@ def test_what_a_study_is_called_means_nothing_in_markdown() -> None:
 def test_a_study_without_distances_has_no_picture() -> None:
     own = column([0.04, 0.03, 0.02, 0.01])
     own.frame = own.frame.drop(columns=[name for name in own.frame if "_kl_to_bcp" in name])
-    assert front.picture(own) is None
+    assert front.pictured([own]) == []
     assert len(front.sentences(own)) == 1
 
 
@@ -84,7 +85,7 @@ def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
     found = front.ceiling(own)
     assert found is not None and found.mean == pytest.approx(0.06)
     drawn = front.picture(own)
-    assert drawn is not None
+    assert drawn.axes[0].get_xlabel().startswith("KL(BCP ‖ teacher)")
     assert {text.get_text() for text in drawn.axes[0].texts} == {"one-hot labels", "exact BCPs"}
     assert len(drawn.axes[0].containers) == len(TEACHERS)
     drawn.draw_without_rendering()
@@ -118,3 +119,24 @@ def test_gains_are_paired_with_the_floor_of_the_seed() -> None:
     rows = goes_with.teachers_and_gains(column([0.04, 0.03, 0.02, 0.01]).frame)
     assert rows.groupby("teacher_label")["gain"].mean()["variational"] == pytest.approx(0.04)
     assert rows.groupby("teacher_label")["gain"].std().max() < 0.001  # though floors differ by points
+
+
+def test_photographs_stand_beside_with_people_for_the_truth_once_every_seed_is_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(page, "show", shown.append)
+    monkeypatch.setattr("IPython.display.display", lambda *_: None)
+    digits, photographs, unknown = (column([0.04, 0.03, 0.02, 0.01]) for _ in range(3))
+    photographs.frame = photographs.frame[photographs.frame["teacher"] != "exact_bcp"].assign(dataset="cifar10")
+    photographs.dataset = "cifar10"
+    unknown.frame = unknown.frame.drop(columns=[name for name in unknown.frame if "_kl_to_bcp" in name])
+    assert front.pictured([digits, unknown, photographs]) == [digits, photographs]
+    assert front.picture(photographs).axes[0].get_xlabel().startswith("KL(people ‖ teacher)")
+    front.show([digits, photographs])
+    assert [("exact BCPs" in one, "answers of people" in one, "(zero) and of" in one) for one in shown[:2]] == [
+        (True, False, True),
+        (False, True, False),
+    ]
+    photographs.part.waiting = "3 of 5 seeds are there; no verdict before the last."
+    assert front.pictured([digits, photographs]) == [digits]
