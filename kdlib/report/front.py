@@ -30,9 +30,9 @@ COUNTED = {
     Verdict.NOT_RUN: ("was not measured", "were not measured"),
 }
 CAPTION = (
-    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers to test "
-    "images lie from the {}, and how much more accurate its students are than students of labels, at the temperature "
-    "that validation images choose. Bars are 95 % t intervals."
+    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers to "
+    "test images lie from the {}, and how much more accurate its students are than students of labels, at the "
+    "temperature that validation images choose. Bars are 95 % t intervals."
 )
 ALT = (
     "One mark a teacher: gain of its students in points against its distance to the {} in nats, with a line for "
