@@ -30,6 +30,9 @@ override GPU_AFTER := $(value GPU_AFTER)
 override DRY := $(value DRY)
 export GPU_SECONDS GPU_PYTHON GPU_STUDY GPU_MIB GPU_AFTER DRY
 
+# What Python compiles is kept, also where containers ask for the contrary: else every kernel compiles the library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: book pdf test lab study bench fuzz faults cluster gpu clean lock
 .DELETE_ON_ERROR:
 
