@@ -31,7 +31,7 @@ def file() -> Path:
 
 def kept() -> dict[str, Any]:
     """Return the record that is kept, an entry a bench."""
-    found: dict[str, Any] = json.loads(file().read_text()) if file().is_file() else {}
+    found: dict[str, Any] = json.loads(file().read_bytes()) if file().is_file() else {}
     return found
 
 

@@ -29,7 +29,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     path = paths.whole(arguments.config)
     try:
-        given: Any = json.loads(path.read_text())
+        given: Any = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:  # no file, no text, no JSON or one of endless depth
         raise InputError(f"config = {str(path)!r} is refused: {error}.") from None
     if not isinstance(given, dict):
@@ -103,8 +103,8 @@ def _study(arguments: argparse.Namespace) -> int:
     profile = paths.ROOT / "profiles" / arguments.profile
     if arguments.profile not in {folder.name for folder in (paths.ROOT / "profiles").iterdir()}:
         raise InputError(f"profile = {arguments.profile!r} is refused: allowed are the folders of profiles/.")
-    settings = yaml.safe_load((profile / "study.yaml").read_text())
-    cluster = "executor" in yaml.safe_load((profile / "config.yaml").read_text())
+    settings = yaml.safe_load((profile / "study.yaml").read_bytes())
+    cluster = "executor" in yaml.safe_load((profile / "config.yaml").read_bytes())
     jobs.check_paths(cluster or any(option.startswith(("-e", "--executor")) for option in arguments.snakemake))
     made = jobs.jobs_of(study, settings["runs_per_job"])
     if not arguments.snakemake and snakemake.nothing_to_do(made, study.reports):
@@ -184,7 +184,7 @@ def _notebooks(arguments: argparse.Namespace) -> None:
 
     for name in sorted({recipe.notebook for recipe in RECIPES.values()}):
         file = paths.NOTEBOOKS / f"{name}.ipynb"
-        notebook = json.loads(file.read_text())
+        notebook = json.loads(file.read_bytes())
         (own,) = [one for one in notebook["cells"] if "parameters" in one["metadata"].get("tags", [])]
         own["source"] = cell(name).splitlines(keepends=True)
         write_atomically(file, (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode())

@@ -116,6 +116,14 @@ def test_an_ascii_terminal_and_a_closed_pipe_bring_no_traceback(tmp_path: Path) 
     assert closed.returncode == 141 and closed.stderr == ""
 
 
+def test_files_are_utf_8_wherever_they_are_read(tmp_path: Path) -> None:
+    """Also where the system's own encoding is another."""
+    (tmp_path / "mine.json").write_text('{"dataset": "digits:tiny", "omit_classes": "größe"}', encoding="utf-8")
+    ascii_alone = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = command("run", "mine.json", cwd=tmp_path, **ascii_alone)
+    assert done.returncode == 2 and done.stderr.startswith("kdlib: omit_classes names 'gr??e', but the classes are")
+
+
 def test_ctrl_c_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "long.json").write_text(
         '{"dataset": "digits:tiny", "architecture": "cnn4", "epochs": 100000, "threads": 1}'

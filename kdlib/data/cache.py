@@ -110,7 +110,7 @@ def write(
 def _read(folder: Path, name: str, fingerprint: str) -> Dataset | None:
     """Return the dataset cached in a folder, or None if it is absent, torn or another's."""
     try:
-        stored = json.loads((folder / META).read_text())
+        stored = json.loads((folder / META).read_bytes())
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in stored["meta"].items()}
         meta = Meta(**fields)
         shape = (sum(meta.counts), *meta.shape)

@@ -116,7 +116,7 @@ def unpack(folder: Path) -> dict[str, str]:
 def _members(folder: Path) -> dict[str, bytes]:
     """Return the files of a packing by their paths, checked against `runs.json` and against what a run holds."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_bytes())
         sums = {f"{ARCHIVE}.{i}": manifest["pieces"][f"{ARCHIVE}.{i}"] for i in range(len(manifest["pieces"]))}
         cut = {file: (folder / file).read_bytes() for file in sums}
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -146,7 +146,7 @@ def spent(study: studies.Study) -> list[str]:
     for report in study.reports:
         page = paths.pages() / f"{report}.ipynb"
         if page.is_file():
-            seconds = json.loads(page.read_text())["metadata"].get("papermill", {}).get("duration") or 0.0
+            seconds = json.loads(page.read_bytes())["metadata"].get("papermill", {}).get("duration") or 0.0
             lines.append(f"page      {report:24} {seconds:18.1f} s")
             total += seconds
     return [*lines, f"{'in all, one after another':44} {total:8.1f} s"]
