@@ -65,11 +65,11 @@ fuzz: .venv/installed  # FUZZ configs of each run type, three tenths as many of 
 	KDLIB_FUZZ="$$FUZZ" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -s tests/test_fuzz.py
 
 faults: .venv/installed
-	$(BIN)/python benchmarks/faults.py
+	$(BIN)/python benchmarks/record.py faults
 
 cluster: .venv/installed  # as root, with Debian's slurm-wlm and munge; elsewhere it says what is missing
 	.venv/uv/bin/uv pip install -q --python $(BIN)/python snakemake-executor-plugin-slurm==2.8.0
-	$(BIN)/python benchmarks/cluster.py
+	$(BIN)/python benchmarks/record.py cluster
 
 gpu:  # in whatever Python has a PyTorch for the card; DRY=1 says what would be done
 	PYTHONPATH="$$PWD:$$PYTHONPATH" "$$GPU_PYTHON" benchmarks/gpu.py --seconds "$$GPU_SECONDS" --study "$$GPU_STUDY" \
