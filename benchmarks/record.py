@@ -66,9 +66,8 @@ def made_on() -> dict[str, Any]:
 def main(given: list[str] | None = None) -> int:
     """Run what is asked for; keep what succeeds, and stop at what fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "benches", nargs="*", metavar="bench", help=f"of {', '.join((*SPEED, *HARM))}; those of speed by default"
-    )
+    known = ", ".join((*SPEED, *HARM))
+    parser.add_argument("benches", nargs="*", metavar="bench", help=f"of {known}; those of speed by default")
     asked = parser.parse_args(given).benches or SPEED
     for name in asked:
         if name not in (*SPEED, *HARM):
