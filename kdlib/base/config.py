@@ -62,6 +62,9 @@ def parameter(
     return Field(default, description=meaning, json_schema_extra=extra, **limits)
 
 
+MOST_SHOWN = 120
+"""Letters of a refused value that a sentence shows."""
+
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -124,8 +127,9 @@ def validated(schema: type[C], given: Mapping[str, Any]) -> C:
         name = str(first["loc"][0]) if first["loc"] else "config"
         if first["type"] == "extra_forbidden":
             raise InputError(unknown(name, schema)) from None
-        message = first["msg"][0].lower() + first["msg"][1:]
-        raise InputError(f"{name} = {first['input']!r} is refused: {message}.") from None
+        message, value = first["msg"][0].lower() + first["msg"][1:], repr(first["input"])
+        value = value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}…"
+        raise InputError(f"{name} = {value} is refused: {message}.") from None
 
 
 def unknown(name: str, schema: type[Config], more: Iterable[str] = ()) -> str:
