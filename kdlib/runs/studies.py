@@ -31,12 +31,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from kdlib.base import paths
 from kdlib.base.config import Config, RunType
 from kdlib.base.errors import InputError
+from kdlib.runs import typed
 from kdlib.runs.recipe import Recipe
 from kdlib.runs.recipes import RECIPES, fields, recipe_of, with_whole_paths
 from kdlib.runs.sweeps import expand
@@ -45,44 +45,6 @@ from kdlib.students.config import WEIGHTS
 Entries = dict[str, dict[str, Any]]
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 """What names an entry: part of file names, of commands and of references to teachers."""
-
-
-NO_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
-"""What PyYAML raises at what is none: `2001-99-99`, `!!int ''`, a thousand brackets, ... bring others than its own."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Read YAML in which what is typed is what is meant, and each key stands once.
-
-    Numbers are those that cannot mean another: `010`, `1_000` and `1:30`, which YAML 1.1 reads as 8, 1000 and 90, are
-    texts, as `yes` and `2026-11-27` are. A key over one that `<<` merges is still an override.
-    """
-
-    yaml_implicit_resolvers = {}  # none of SafeLoader's
-
-    def compose_mapping_node(self, anchor: Any) -> Any:
-        node = super().compose_mapping_node(anchor)
-        seen = set[str]()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):  # `<<` is not resolved yet
-            if key.value in seen:
-                line = key.start_mark.line + 1
-                raise InputError(f"{key.value!r} in line {line} is refused: it is there already, and allowed once.")
-            seen.add(key.value)
-        return node
-
-
-for _tag, _pattern, _first in (
-    ("bool", "true|True|TRUE|false|False|FALSE", "tTfF"),
-    ("int", "[-+]?(0|[1-9][0-9]*)", "-+0123456789"),
-    (
-        "float",
-        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        "-+0123456789.",
-    ),
-    ("null", "~|null|Null|NULL|", ("~", "n", "N", "")),
-    ("merge", "<<", "<"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 class _File(BaseModel):
@@ -136,8 +98,8 @@ class Study:
 
     @property
     def folder_name(self) -> str:
-        """The name as files and folders have it: a study's own file may be called anything."""
-        return re.sub(r"[^A-Za-z0-9_.-]", "_", self.name)[:64]
+        """The name as files and folders have it."""
+        return folder_of(self.name)
 
     @functools.cached_property
     def teaching(self) -> dict[str, Entry]:
@@ -179,6 +141,16 @@ def load(name: str, check: bool = True) -> Study:
         InputError: no such study, an unknown key or one given twice, a label that cannot be part of a file's name,
             a wrong value, or a teacher that does not exist.
     """
+    path = file_of(name)
+    return _load(path, path.stat().st_mtime_ns, check)
+
+
+def file_of(name: str) -> Path:
+    """Return the file of a study.
+
+    Raises:
+        InputError: there is no such study, or a path that no page could be given.
+    """
     own = name.endswith(".yaml")
     path = paths.whole(name) if own else paths.STUDIES / f"{name}.yaml"
     if not (path.is_file() if own else name in names()):
@@ -186,16 +158,31 @@ def load(name: str, check: bool = True) -> Study:
     whole = str(path) if own else name
     if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
         raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
-    return _load(path, path.stat().st_mtime_ns, check)
+    return path
+
+
+def folder_of(name: str) -> str:
+    """Return a study's name as files and folders have it: its own file may be called anything."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:64]
+
+
+def digest_of(file: Path) -> str:
+    """Return the SHA-256 of a study's file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{file.name} cannot be read: {error.strerror}.") from None
 
 
 @functools.cache
 def _load(path: Path, _: int, check: bool) -> Study:
     try:
         content = path.read_bytes()
-        found = yaml.load(content, _Loader) or {}
-        _check_keys(found)
-        file = File.model_validate(found)
+        file = File.model_validate(typed.read(content))
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
     except ValidationError as error:
@@ -204,7 +191,7 @@ def _load(path: Path, _: int, check: bool) -> Study:
         raise InputError(f"{path.name}: {place} is refused: {first['msg'].lower()}.") from None
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}.") from None
-    except NO_YAML as error:
+    except typed.NO_YAML as error:
         raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
     entries = []
     for section, recipe in SECTIONS.items():
@@ -244,15 +231,6 @@ def _referring(given: dict[str, Any], recipe: Recipe[Any], path: Path) -> dict[s
     apart = [label in recipe.supervisions or str(label).startswith(WEIGHTS) for label in labels]
     written = [label if alone else f"{study}/{label}" for label, alone in zip(labels, apart, strict=True)]
     return {**given, key: written[0] if len(written) == 1 else written}
-
-
-def _check_keys(found: Any) -> None:
-    """Refuse keys that YAML reads as something else than a text, such as the label `1.5` or `true`."""
-    for name, values in found.items() if isinstance(found, dict) else ():
-        odd = [key for key in (name, *(values if isinstance(values, dict) else ())) if not isinstance(key, str)]
-        if odd:
-            where = f" in {name}" if isinstance(name, str) else ""
-            raise InputError(f"the key {odd[0]!r}{where} is refused, for it is no text: write it in quotes.")
 
 
 def _check_values(given: dict[str, Any], where: str) -> None:

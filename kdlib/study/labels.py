@@ -73,6 +73,18 @@ def expanded(study: Study) -> dict[str, About]:
     return out
 
 
+def labels_of(name: str) -> tuple[dict[str, About], str]:
+    """Return what a study says of each of its runs, and the folder of its records; its file is read only if it must be.
+
+    Raises:
+        InputError: the study does not exist, or is none.
+    """
+    file = studies.file_of(name)
+    folder = studies.folder_of(file.stem)
+    kept = _read(paths.RECORDS / folder / FILE, studies.digest_of(file))
+    return (labels(studies.load(name)) if kept is None else kept), folder
+
+
 def study_of(name: str) -> Study:
     """Return a study: read, and checked unless its labels are kept, which only a checked one has."""
     study = studies.load(name, check=False)
@@ -108,16 +120,16 @@ def declarations() -> str:
 
 def _kept(study: Study) -> dict[str, About] | None:
     """Return the labels that are kept, if what they were worked out from is as it was."""
-    return _read(paths.RECORDS / study.folder_name / FILE, study)
+    return _read(paths.RECORDS / study.folder_name / FILE, study.digest)
 
 
 @functools.cache
-def _read(file: Path, study: Study) -> dict[str, About] | None:
-    if not study.digest or not file.is_file():
+def _read(file: Path, digest: str) -> dict[str, About] | None:
+    if not digest or not file.is_file():
         return None
     try:
         meta = parquet.read_schema(file).metadata or {}
-        same = meta[b"study"].decode() == study.digest and meta[b"declarations"].decode() == declarations()
+        same = meta[b"study"].decode() == digest and meta[b"declarations"].decode() == declarations()
         images = json.loads(meta[b"images"])
         if not same or any(data.fingerprint(name, image_size=size) != mark for name, size, mark in images):
             return None

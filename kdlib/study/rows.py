@@ -17,7 +17,7 @@ import pandas as pd
 from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
 from kdlib.study import index, records
-from kdlib.study.labels import About, labels, study_of
+from kdlib.study.labels import About, labels_of, study_of
 
 
 def of_run(run: runs.Run) -> dict[str, Any]:
@@ -54,8 +54,7 @@ def table(study: str | None = None, only: Iterable[str] | None = None) -> pd.Dat
         InputError: the study does not exist, or a run in `only` does not.
     """
     if study is not None and only is None:
-        loaded = study_of(study)
-        return found(labels(loaded), loaded.folder_name)
+        return found(*labels_of(study))
     folder = None if study is None else study_of(study).folder_name
     kept = {str(name) for name in records.frame(folder).index}
     if only is not None:
@@ -73,15 +72,15 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
         records_first: whether the record counts where both are there, so that a page says the same wherever it is made.
     """
     kept = records.frame(folder)
-    recorded_already = set(kept.index) if records_first else set()
-    own = index.rows([name for name in wanted if name not in recorded_already], of_run)
-    kept = kept[kept.index.isin(set(wanted) - own.keys())].assign(source="record")
-    parts = [part for part in (pd.DataFrame(list(own.values())), kept.reset_index()) if len(part)]
-    if not parts:
+    there = set(kept.index)
+    own = index.rows([name for name in wanted if not (records_first and name in there)], of_run)
+    order = [name for name in dict.fromkeys(wanted) if name in own or name in there]
+    rows = kept.reindex([name for name in order if name not in own]).assign(source="record")
+    if own:
+        rows = pd.concat([pd.DataFrame(list(own.values())).set_index("run"), rows]).reindex(order)
+    if rows.empty:
         return pd.DataFrame(columns=["run", "source", "run_type", "teacher", "label"])
-    rows = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
     rows = rows.where(rows.notna(), np.nan)  # one way to say that there is nothing
-    rows = rows.set_index("run").reindex([name for name in dict.fromkeys(wanted) if name in own or name in kept.index])
     if isinstance(wanted, Mapping):
         about = pd.DataFrame([wanted[str(name)].columns for name in rows.index], index=rows.index)
         rows = rows.drop(columns=list(about), errors="ignore").join(about)

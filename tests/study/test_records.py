@@ -17,8 +17,9 @@ from kdlib.runs import studies
 from kdlib.store import runs
 from kdlib.study import records
 from kdlib.study.keeping import LOCAL, complete, keep, record_of
+from kdlib.study.labels import labels
 from kdlib.study.records import file_of, read, rows, write
-from kdlib.study.rows import labels, of_run, recorded, table
+from kdlib.study.rows import of_run, recorded, table
 
 
 def one(name: str = "teacher-a", **more: Any) -> dict[str, Any]:

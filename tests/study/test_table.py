@@ -16,7 +16,8 @@ from kdlib.runs.recipes import fields
 from kdlib.store import runs
 from kdlib.study import jobs, records
 from kdlib.study.keeping import keep
-from kdlib.study.rows import histories, labels, recorded, table
+from kdlib.study.labels import labels
+from kdlib.study.rows import histories, recorded, table
 
 
 def test_a_row_has_everything_about_its_run(study: str) -> None:
