@@ -75,11 +75,12 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
     there = set(kept.index)
     own = index.rows([name for name in wanted if not (records_first and name in there)], of_run)
     order = [name for name in dict.fromkeys(wanted) if name in own or name in there]
+    if not order:
+        return pd.DataFrame(columns=["run", "source", "run_type", "teacher", "label"])
     rows = kept.reindex([name for name in order if name not in own]).assign(source="record")
     if own:
-        rows = pd.concat([pd.DataFrame(list(own.values())).set_index("run"), rows]).reindex(order)
-    if rows.empty:
-        return pd.DataFrame(columns=["run", "source", "run_type", "teacher", "label"])
+        made = pd.DataFrame(list(own.values())).set_index("run")
+        rows = pd.concat([made, rows]).reindex(order) if len(rows) else made.reindex(order)
     rows = rows.where(rows.notna(), np.nan)  # one way to say that there is nothing
     if isinstance(wanted, Mapping):
         about = pd.DataFrame([wanted[str(name)].columns for name in rows.index], index=rows.index)
