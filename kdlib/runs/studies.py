@@ -36,7 +36,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from kdlib.base import paths
 from kdlib.base.config import Config, RunType
 from kdlib.base.errors import InputError
-from kdlib.runs import typed
 from kdlib.runs.recipe import Recipe
 from kdlib.runs.recipes import RECIPES, fields, recipe_of, with_whole_paths
 from kdlib.runs.sweeps import expand
@@ -180,6 +179,8 @@ def digest_of(file: Path) -> str:
 
 @functools.cache
 def _load(path: Path, _: int, check: bool) -> Study:
+    from kdlib.runs import typed  # and PyYAML, where it must be read: a table does without
+
     try:
         content = path.read_bytes()
         file = File.model_validate(typed.read(content))
