@@ -66,12 +66,12 @@ def made_on() -> dict[str, Any]:
 def main(given: list[str] | None = None) -> int:
     """Run what is asked for; keep what succeeds, and stop at what fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = ", ".join((*SPEED, *HARM))
-    parser.add_argument("benches", nargs="*", metavar="bench", help=f"of {known}; those of speed by default")
+    known = (*SPEED, *HARM)
+    parser.add_argument("benches", nargs="*", metavar="bench", help=f"of {', '.join(known)}; those of speed by default")
     asked = parser.parse_args(given).benches or SPEED
     for name in asked:
-        if name not in (*SPEED, *HARM):
-            parser.error(f"{name!r} is refused: allowed are {known}.")
+        if name not in known:
+            parser.error(f"{name!r} is refused: allowed are {', '.join(known)}.")
     from kdlib.store.runs import now
 
     for name in asked:

@@ -163,9 +163,9 @@ def _picture(arguments: argparse.Namespace) -> None:
     shown = front.pictured(columns)
     if not shown:
         raise InputError("no study has records of teachers with known distances for every planned seed: run it first.")
-    for number, column in enumerate(shown):
-        file = paths.ROOT / "book" / "_static" / ("study.svg" if number == 0 else f"study-{column.dataset}.svg")
-        write_atomically(file, page.svg(front.picture(column)))
+    for number, (column, rows) in enumerate(shown):  # by number: a dataset's name may be a path
+        file = paths.ROOT / "book" / "_static" / (f"study-{number}.svg" if number else "study.svg")
+        write_atomically(file, page.svg(front.picture(column, rows, front.ceiling(column))))
         print(file)
 
 

@@ -19,6 +19,7 @@ from kdlib.report.truths import EXACT, called
 from kdlib.report.words import interval, plain, signed
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 BASELINE = "deterministic"
@@ -45,15 +46,20 @@ def ceiling(column: Column) -> Effect | None:
     return differences(column.frame).get(CEILING)
 
 
-def pictured(columns: Sequence[Column]) -> list[Column]:
-    """Return the datasets with a picture: teachers' distances are known there, and every planned seed is in."""
-    known = [column for column in columns if not column.part.waiting]
-    return [one for one in known if goes_with.teachers_and_gains(one.frame)["seed"].nunique() > 1]
+def pictured(columns: Sequence[Column]) -> list[tuple[Column, pd.DataFrame]]:
+    """Return the datasets with a picture and its rows: teachers' distances are known, and every planned seed is in."""
+    known = [(one, goes_with.teachers_and_gains(one.frame)) for one in columns if not one.part.waiting]
+    return [(column, rows) for column, rows in known if rows["seed"].nunique() > 1]
 
 
-def picture(column: Column) -> Figure:
-    """Draw each teacher's distance against what its students gain, with 95 % t intervals both ways."""
-    rows = goes_with.teachers_and_gains(column.frame)
+def picture(column: Column, rows: pd.DataFrame, top: Effect | None) -> Figure:
+    """Draw each teacher's distance against what its students gain, with 95 % t intervals both ways.
+
+    Args:
+        column: of `pictured`, with its rows.
+        rows: a row a teacher and seed.
+        top: the ceiling; none where nobody knows it.
+    """
     order = rows.groupby("teacher_label")[DISTANCE].mean().sort_values().index
     ordered = rows.set_index("teacher_label").loc[order].reset_index()
     figure = against(ordered, [DISTANCE], "gain")
@@ -61,7 +67,7 @@ def picture(column: Column) -> Figure:
     truth = "BCP" if called(column.frame) == EXACT else "people"
     axes.set(xlabel=f"KL({truth} ‖ teacher) (nats), as trained", ylabel="gain over labels (points)")
     level(axes, 0, "one-hot labels")
-    if (top := ceiling(column)) is not None:
+    if top is not None:
         level(axes, 100 * top.mean, "exact BCPs", dashed=True)
         axes.margins(y=0.12)
     return figure
@@ -70,12 +76,11 @@ def picture(column: Column) -> Figure:
 def show(columns: Sequence[Column]) -> None:
     """Show the pictures of all datasets that have one, beside each other where there is room."""
     with page.beside():
-        for column in pictured(columns):
-            truth = called(column.frame)
-            top = " and of the exact probabilities" if ceiling(column) else ""
-            rows = goes_with.teachers_and_gains(column.frame)
-            words = CAPTION.format(column.dataset, truth), ALT.format(truth, top)
-            page.figure(picture(column), f"study {column.dataset}", *words, rows)
+        for column, rows in pictured(columns):
+            truth, top = called(column.frame), ceiling(column)
+            alt = ALT.format(truth, " and of the exact probabilities" if top else "")
+            name = f"study {column.part.name} {column.dataset}"
+            page.figure(picture(column, rows, top), name, CAPTION.format(column.dataset, truth), alt, rows)
 
 
 def sentences(column: Column) -> list[str]:

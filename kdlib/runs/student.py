@@ -73,11 +73,11 @@ class StudentRecipe(Recipe[StudentConfig]):
         given = (config, len(dataset.classes), omitted)
         with shapes_alone(config.architecture, dataset) as mine:
             if parent is None:
-                check_framework(*given, mine, None, None)
+                check_framework(*given, mine, None)
             else:
                 teacher = as_teacher(parent.config)
                 with shapes_alone(teacher.architecture, dataset) as theirs:
-                    check_framework(*given, mine, kind_of(teacher), theirs)
+                    check_framework(*given, mine, (kind_of(teacher), theirs))
 
     def make(self, planned: Plan, dataset: Dataset | None, run: Run, hardware: Hardware) -> None:
         """Distil the student."""

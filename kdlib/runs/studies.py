@@ -131,7 +131,7 @@ def names() -> list[str]:
 def load(name: str, check: bool = True) -> Study:
     """Read a study by name, or by the path of a file that ends in `.yaml`, and validate all of it.
 
-    As long as its file is not written anew, it is read once.
+    As long as its file holds the same, it is worked out once.
 
     Args:
         check: whether to resolve every entry; not needed of a file that was checked as it is.
@@ -141,7 +141,7 @@ def load(name: str, check: bool = True) -> Study:
             a wrong value, or a teacher that does not exist.
     """
     path = file_of(name)
-    return _load(path, path.stat().st_mtime_ns, check)
+    return _load(path, content_of(path), check)
 
 
 def file_of(name: str) -> Path:
@@ -165,24 +165,28 @@ def folder_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:64]
 
 
-def digest_of(file: Path) -> str:
-    """Return the SHA-256 of a study's file.
+def content_of(file: Path) -> bytes:
+    """Return what a study's file holds.
 
     Raises:
         InputError: it cannot be read.
     """
     try:
-        return hashlib.sha256(file.read_bytes()).hexdigest()
+        return file.read_bytes()
     except OSError as error:
         raise InputError(f"{file.name} cannot be read: {error.strerror}.") from None
 
 
+def digest_of(content: bytes) -> str:
+    """Return the SHA-256 of a study's file."""
+    return hashlib.sha256(content).hexdigest()
+
+
 @functools.cache
-def _load(path: Path, _: int, check: bool) -> Study:
+def _load(path: Path, content: bytes, check: bool) -> Study:
     from kdlib.runs import typed  # and PyYAML, where it must be read: a table does without
 
     try:
-        content = path.read_bytes()
         file = File.model_validate(typed.read(content))
     except InputError as error:
         raise InputError(f"{path.name}: {error}") from None
@@ -190,8 +194,6 @@ def _load(path: Path, _: int, check: bool) -> Study:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "what it holds"
         raise InputError(f"{path.name}: {place} is refused: {first['msg'].lower()}.") from None
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read: {error.strerror}.") from None
     except typed.NO_YAML as error:
         raise InputError(f"{path.name} is no YAML: {' '.join(str(error).split())}.") from None
     entries = []
@@ -215,7 +217,7 @@ def _load(path: Path, _: int, check: bool) -> Study:
             raise InputError(f"{path.name}: role.{page} is refused: allowed are its reports {', '.join(file.reports)}.")
     study = Study(
         path.stem, file.title, file.about, file.scratch, tuple(file.reports), tuple(entries), file.role, file.sample,
-        hashlib.sha256(content).hexdigest(),
+        digest_of(content),
     )  # fmt: skip
     if check:
         _check(study, path)

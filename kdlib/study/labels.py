@@ -81,7 +81,7 @@ def labels_of(name: str) -> tuple[dict[str, About], str]:
     """
     file = studies.file_of(name)
     folder = studies.folder_of(file.stem)
-    kept = _read(paths.RECORDS / folder / FILE, studies.digest_of(file))
+    kept = _read(paths.RECORDS / folder / FILE, studies.digest_of(studies.content_of(file)))
     return (labels(studies.load(name)) if kept is None else kept), folder
 
 

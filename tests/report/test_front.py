@@ -44,7 +44,7 @@ def column(gains: list[float], answers: tuple[Any, ...] = (), top: float = 0.05)
         dataset="digits",
         answers=answers,
         name="Digits",
-        part=SimpleNamespace(waiting=""),
+        part=SimpleNamespace(waiting="", name="made"),
     )
 
 
@@ -84,7 +84,7 @@ def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
     own = column([0.04, 0.03, 0.02, 0.01], top=0.06)
     found = front.ceiling(own)
     assert found is not None and found.mean == pytest.approx(0.06)
-    drawn = front.picture(own)
+    drawn = front.picture(*front.pictured([own])[0], found)
     assert drawn.axes[0].get_xlabel().startswith("KL(BCP ‖ teacher)")
     assert {text.get_text() for text in drawn.axes[0].texts} == {"one-hot labels", "exact BCPs"}
     assert len(drawn.axes[0].containers) == len(TEACHERS)
@@ -131,12 +131,14 @@ def test_photographs_stand_beside_with_people_for_the_truth_once_every_seed_is_i
     photographs.frame = photographs.frame[photographs.frame["teacher"] != "exact_bcp"].assign(dataset="cifar10")
     photographs.dataset = "cifar10"
     unknown.frame = unknown.frame.drop(columns=[name for name in unknown.frame if "_kl_to_bcp" in name])
-    assert front.pictured([digits, unknown, photographs]) == [digits, photographs]
-    assert front.picture(photographs).axes[0].get_xlabel().startswith("KL(people ‖ teacher)")
+    assert [one for one, _ in front.pictured([digits, unknown, photographs])] == [digits, photographs]
+    assert (
+        front.picture(*front.pictured([photographs])[0], None).axes[0].get_xlabel().startswith("KL(people ‖ teacher)")
+    )
     front.show([digits, photographs])
     assert [("exact BCPs" in one, "answers of people" in one, "(zero) and of" in one) for one in shown[:2]] == [
         (True, False, True),
         (False, True, False),
     ]
     photographs.part.waiting = "3 of 5 seeds are there; no verdict before the last."
-    assert front.pictured([digits, photographs]) == [digits]
+    assert [one for one, _ in front.pictured([digits, photographs])] == [digits]

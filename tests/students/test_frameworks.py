@@ -454,7 +454,7 @@ def check(name: str, student: str, teacher: str, kind: str = "deterministic") ->
     with torch.device("meta"):
         networks = [models.build(n, 10, 3, 32) for n in (student, teacher)]
     config = small.student(teacher="deterministic", framework=name)
-    check_framework(config, 10, 0, networks[0], KINDS[kind], networks[1])
+    check_framework(config, 10, 0, networks[0], (KINDS[kind], networks[1]))
 
 
 @pytest.mark.parametrize("name", BESIDE)

@@ -73,6 +73,5 @@ def test_kept_labels_hold_for_what_they_were_worked_out_from(tmp_path: Path, mon
     assert labels._kept(study) is None
     monkeypatch.undo()
     file.write_text(text.replace("epochs: 1", "epochs: 2"))
-    studies._load.cache_clear()
     labels._read.cache_clear()
     assert labels._kept(studies.load(str(file))) is None

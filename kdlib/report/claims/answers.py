@@ -109,7 +109,7 @@ def decided(page: str, parts: Sequence[Part]) -> Column | None:
 
 @functools.cache
 def _decided(page: str, part: Part) -> Column:
-    """Return it, worked out once for what a page says first and shows last."""
+    """Return what `decided` does, worked out once for what a page says first and shows last."""
     return columns_of(part, [claim.id for claim in CLAIMS if claim.page == page])[0]
 
 

@@ -33,13 +33,13 @@ FRAMEWORKS: Registry[Framework] = Registry(
 
 
 def check(
-    config: StudentConfig, classes: int, omitted: int, student: Network, kind: Kind | None, teacher: Network | None
+    config: StudentConfig, classes: int, omitted: int, student: Network, teacher: tuple[Kind, Network] | None
 ) -> None:
     """Refuse a framework that the two networks, which may be shapes alone, or the supervision cannot have.
 
     Args:
         classes: of the dataset; `omitted` of them the student does not see.
-        kind: of the teacher; `None` for exact class probabilities.
+        teacher: its kind and network; none where supervision needs no network.
 
     Raises:
         InputError: they cannot; the sentence says why.
@@ -49,18 +49,19 @@ def check(
         return
     refused = f"framework = {framework.name!r} is refused"
     allowed = " and ".join(one.name for one in FRAMEWORKS.values() if not one.follows)
-    if kind is None or teacher is None:
+    if teacher is None:
         raise InputError(f"{refused} for teacher = {config.teacher!r}: it follows a network, so allowed are {allowed}.")
+    kind, followed = teacher
     if not kind.followed:
         others = ", ".join(one.name for one in KINDS.values() if one.followed)
         raise InputError(
             f"{refused} for a teacher of kind {kind.name}, which has no one network to follow: allowed are {allowed}, "
             f"or a teacher of kind {others}."
         )
-    mine, theirs = len(student.blocks) - 1, len(teacher.blocks) - 1
+    mine, theirs = len(student.blocks) - 1, len(followed.blocks) - 1
     if framework.by_stage and mine != theirs:
         raise InputError(
             f"{refused}: it compares the stages after the stem one by one, and architecture {student.name} has {mine}, "
-            f"the teacher's {teacher.name} {theirs}."
+            f"the teacher's {followed.name} {theirs}."
         )
     framework.check(config, classes, omitted)
