@@ -11,7 +11,6 @@ import html
 import io
 import itertools
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from kdlib.report.claims import tables
 from kdlib.report.claims.answers import decided
 from kdlib.report.claims.sentences import sentence
 from kdlib.report.sections import Part
-from kdlib.report.theme import axis_of, name_of
+from kdlib.report.theme import any_script, axis_of, name_of
 from kdlib.report.words import counted, with_interval
 
 if TYPE_CHECKING:
@@ -161,8 +160,7 @@ def svg(drawn: Figure) -> bytes:
 def _saved(drawn: Figure, **options: Any) -> io.BytesIO:
     """Save a figure, laid out once: each drawing lays out anew and moves things by a hair."""
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # of a class's name; a page would show it
+    with any_script():
         if drawn.get_layout_engine() is not None:
             drawn.draw_without_rendering()
             drawn.set_layout_engine("none")

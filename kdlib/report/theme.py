@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 import textwrap
+import warnings
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -120,7 +122,6 @@ def style() -> None:
         style="whitegrid",
         rc={
             "font.family": [FONT, *(name for name in OTHER_FONTS if name in there)],
-            "text.parse_math": False,  # a class may be called `$x`; formulas stand in the text
             "font.size": 13,
             "axes.labelsize": 13,
             "axes.titlesize": 13,
@@ -230,6 +231,19 @@ def canvas(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Sequen
     style()
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
     return figure, list(figure.subplots(rows, 1, squeeze=False, **options)[:, 0])
+
+
+def literal(name: object) -> str:
+    """Return a class's name as matplotlib shows it: a dollar begins no formula, as it does in ticks of logarithms."""
+    return str(name).replace("$", r"\$")
+
+
+@contextmanager
+def any_script() -> Iterator[None]:
+    """Draw without a warning of letters that no font here has, as in a class's name: a page would show it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
 
 
 def wrapped(label: object) -> str:

@@ -18,7 +18,9 @@ from kdlib.report import page
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Answer
 from kdlib.report.claims.sentences import sentence
-from kdlib.report.draw import dots
+from kdlib.report.draw import dots, heat
+from kdlib.report.draw.curves import curves
+from kdlib.report.draw.examples import examples
 from kdlib.report.draw.maps import map_grid
 from kdlib.report.inference import Effect, mean_interval, paired
 from kdlib.report.sections import Part
@@ -110,10 +112,25 @@ def test_a_figure_is_the_same_bytes_each_time() -> None:
 def test_a_class_may_be_called_anything_in_a_figure() -> None:
     """A dollar begins no formula, and a script that no font here has is drawn without a warning."""
     names = ["$\\foo$ b", "猫", "100 % {x} _y_", "<b>"]
-    drawn = map_grid(np.zeros((4, 8, 8)), names, {"mcmi": np.zeros((4, 8, 8))})
+    shares = np.full((4, 4), 0.25)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert page.png(drawn).startswith(b"\x89PNG") and page.svg(drawn)
+        for drawn in (
+            map_grid(np.zeros((4, 8, 8)), names, {"mcmi": np.zeros((4, 8, 8))}),
+            examples(np.zeros((4, 8, 8)), names, ("exact BCPs", shares), {"mcmi": shares}, names),
+            heat(pd.DataFrame(shares, names, names), {names[0]: names[1]}, "share"),
+        ):
+            assert page.png(drawn).startswith(b"\x89PNG") and page.svg(drawn)
+
+
+def test_ticks_of_logarithms_are_numbers() -> None:
+    rows = pd.DataFrame(
+        {"who": ["a", "a", "b", "b"], "step": [1, 2, 1, 2], "seed": 0, "distance": [1.0, 1e-4, 1.0, 1e-6]}
+    )
+    (axes,) = curves(rows, "step", ["distance"], "who", logs=("distance",)).axes
+    axes.figure.draw_without_rendering()
+    ticks = [tick for tick in axes.get_yticklabels() if tick.get_text()]
+    assert ticks and all(tick.get_window_extent().width < 60 for tick in ticks), "as text a formula is longer"
 
 
 def out(**data: str) -> SimpleNamespace:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
 from kdlib.report.inference import mean_interval
-from kdlib.report.theme import axis_of, canvas, legend, marks_of, wrapped
+from kdlib.report.theme import any_script, axis_of, canvas, legend, literal, marks_of, wrapped
 from kdlib.teachers.kind import Mark
 
 if TYPE_CHECKING:
@@ -171,9 +171,11 @@ def heat(means: pd.DataFrame, chosen: Mapping[str, str], axis: str) -> Figure:
     from matplotlib.patches import Rectangle
 
     figure, (axes,) = canvas(0.42 * len(means) + 1.9)
-    seaborn.heatmap(means, annot=True, fmt=".1f", cmap="Blues", ax=axes, linewidths=1.5, robust=True,
-                    annot_kws={"size": 11},
-                    cbar_kws={"label": axis, "location": "bottom", "aspect": 40, "pad": 0.03})  # fmt: skip
+    across, down = list(map(literal, means)), [wrapped(literal(label)) for label in means.index]
+    with any_script():  # seaborn looks how large names are
+        seaborn.heatmap(means, annot=True, fmt=".1f", cmap="Blues", ax=axes, linewidths=1.5, robust=True,
+                        annot_kws={"size": 11}, xticklabels=across, yticklabels=down,
+                        cbar_kws={"label": axis, "location": "bottom", "aspect": 40, "pad": 0.03})  # fmt: skip
     for row, label in enumerate(means.index):
         if label in chosen:
             place = list(means.columns).index(chosen[label])
@@ -181,7 +183,7 @@ def heat(means: pd.DataFrame, chosen: Mapping[str, str], axis: str) -> Figure:
                 axes.add_patch(
                     Rectangle((place + 0.04, row + 0.06), 0.92, 0.88, fill=False, edgecolor=ink, linewidth=width)
                 )
-    axes.set_yticks(np.arange(len(means)) + 0.5, [wrapped(label) for label in means.index], rotation=0)
+    axes.set_yticks(np.arange(len(means)) + 0.5, down, rotation=0)
     axes.tick_params(axis="x", top=True, bottom=False, labeltop=True, labelbottom=False, length=0)
     axes.set(xlabel="", ylabel="")
     return figure

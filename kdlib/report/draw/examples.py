@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kdlib.report.theme import WIDTH, name_of, style
+from kdlib.report.theme import WIDTH, literal, name_of, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def examples(
         grey = pictures[k].ndim == 2
         left.imshow(pictures[k], **({"cmap": "gray_r", "vmin": limits[0], "vmax": limits[1]} if grey else {}))
         left.set_axis_off()
-        left.set_title(titles[k], fontsize=12)
+        left.set_title(literal(titles[k]), fontsize=12)
         _percentages(right, np.stack([values[k] for values in shown.values()]), list(shown), classes)
     return figure
 
@@ -66,7 +66,7 @@ def _percentages(axes: Axes, probs: Floats, rows: Sequence[str], classes: Sequen
         axes.plot([j - 0.45, j + 0.45], [i + 0.38, i + 0.38], color=_ink(shares[i, j]), linewidth=1.6)
     long = max(len(name) for name in classes) > 2
     names = [name[:4] for name in classes] if long else list(classes)
-    axes.set_xticks(range(len(classes)), names, fontsize=10.5)
+    axes.set_xticks(range(len(classes)), list(map(literal, names)), fontsize=10.5)
     axes.set_yticks(range(len(rows)), [name_of(row) for row in rows], fontsize=11)
     axes.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
     axes.grid(visible=False)

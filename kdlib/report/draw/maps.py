@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kdlib.report.theme import WIDTH, style, wrapped
+from kdlib.report.theme import WIDTH, literal, style, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def map_grid(pictures: Floats, titles: Sequence[str], maps: Mapping[str, Floats]
     from matplotlib.figure import Figure
 
     style()
-    shown = dict(list(maps.items())[:MOST])
+    shown, named = dict(list(maps.items())[:MOST]), [literal(title) for title in titles]
     short = max(map(len, titles)) <= 2
     width = min(WIDTH, 1.6 * (len(shown) + 1))
     side = width / (len(shown) + 1.2)
@@ -47,9 +47,9 @@ def map_grid(pictures: Floats, titles: Sequence[str], maps: Mapping[str, Floats]
     for k, (picture, *rest) in enumerate(panels):
         picture.imshow(pictures[k], **(limits if pictures.ndim == 3 else {}))
         if short:
-            picture.set_ylabel(titles[k], rotation=0, ha="right", va="center")
+            picture.set_ylabel(named[k], rotation=0, ha="right", va="center")
         else:
-            picture.set_xlabel(titles[k].replace("_", " "), fontsize=11, labelpad=2)
+            picture.set_xlabel(named[k].replace("_", " "), fontsize=11, labelpad=2)
         for axes, (heading, values) in zip(rest, shown.items(), strict=True):
             axes.imshow(grey[k], **limits, alpha=0.6)
             axes.imshow(values[k], cmap=colour, vmin=0, vmax=most)
