@@ -75,6 +75,10 @@ def test_a_failed_guard_and_a_missing_study_are_said() -> None:
     assert "waits for the last planned seed" in waiting and "2 of 5 seeds are there" in waiting
 
 
+def test_what_else_may_lie_behind_an_effect_is_said() -> None:
+    assert "Note: it is the weather." in sentence(answer("C4", UP, limit="it is the weather"))
+
+
 def test_a_large_family_is_said_by_its_ends() -> None:
     (c9,) = [claim for claim in CLAIMS if claim.id == "C9"]
     effects = {name: paired([value + k / 100 for value in UP], [0.0] * 6) for k, name in enumerate(c9.treated)}

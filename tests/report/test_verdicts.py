@@ -151,6 +151,16 @@ def test_answers_to_every_claim() -> None:
 
 
 @pytest.mark.usefixtures("students_not_run")
+def test_a_bayesian_teacher_that_is_itself_worse_is_named() -> None:
+    rows = teachers()
+    assert not any(one.limit for one in answers.answers(rows, "digits:tiny")), "more accurate, or equal"
+    rows.loc[rows["teacher_label"] == "variational", "test_accuracy"] -= 0.2
+    by = {one.claim.id: one.limit for one in answers.answers(rows, "digits:tiny")}
+    assert {name for name, said in by.items() if said} == {"C3", "C4", "C5"}
+    assert "variational −16." in by["C4"] and "points" in by["C4"] and "Laplace" not in by["C4"]
+
+
+@pytest.mark.usefixtures("students_not_run")
 def test_where_nobody_knows_the_bcps_a_claim_is_not_measurable() -> None:
     rows = teachers(dataset="cifar100").drop(columns="test_kl_to_bcp")
     by = {one.claim.id: one for one in answers.answers(rows, "cifar100")}

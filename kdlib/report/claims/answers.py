@@ -33,6 +33,8 @@ class Answer:
     guards: Effects = field(default_factory=dict)
     note: str = ""
     """Why nothing was measured, or what stands beside; no verdict rests on it."""
+    limit: str = ""
+    """What else may lie behind the effects; no verdict rests on it."""
     due: Effects = field(default_factory=dict)
     """What of an effect of MCMI is due to CMI, MCMI minus its control, by member; no verdict rests on it."""
     waiting: str = ""
@@ -148,6 +150,8 @@ def _answer(claim: Claim, frame: pd.DataFrame, dataset: str, waiting: str) -> An
     if rows.empty:
         return Answer(claim, dict.fromkeys(claim.treated))
     said = Answer(claim, claim.effects(rows), note=claim.note(rows, dataset) if claim.note else "")
+    if claim.limit is not None:
+        said = replace(said, limit=claim.limit(rows))
     if claim.guard is not None:
         said = replace(said, guards={name: one for name, one in claim.guard.effects(rows).items() if one})
     control = against_control(rows) if claim.of_mcmi else rows.iloc[:0]

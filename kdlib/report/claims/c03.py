@@ -6,7 +6,7 @@ import pandas as pd
 
 from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
 from kdlib.report.claims.distances import note
-from kdlib.report.claims.teachers import difference
+from kdlib.report.claims.teachers import difference, weaker
 
 MEMBERS = ("variational", "laplace")
 
@@ -31,5 +31,6 @@ CLAIM = Claim(
     treated=MEMBERS,
     baseline="deterministic",
     effects=effects,
+    limit=lambda frame: weaker(frame, MEMBERS),
     note=lambda frame, dataset: note(frame, dataset, effects),
 )

@@ -7,6 +7,7 @@ import pandas as pd
 from kdlib.report.choice import chosen
 from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
 from kdlib.report.claims.students import compared, family, students_of
+from kdlib.report.claims.teachers import weaker
 
 MEMBERS = ("variational", "laplace")
 
@@ -34,6 +35,7 @@ CLAIM = Claim(
     treated=MEMBERS,
     baseline="deterministic",
     effects=effects,
+    limit=lambda frame: weaker(frame, MEMBERS),
     advice=(
         "**A Bayesian teacher pays** in the students' accuracy.",
         "**Do not train a Bayesian teacher for the students' accuracy alone.**",

@@ -12,6 +12,7 @@ from kdlib.measures.convergence import COLUMN, WINDOW, WINDOWS, of
 from kdlib.report.choice import chosen
 from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
 from kdlib.report.claims.students import compared, family, students_of, with_ends
+from kdlib.report.claims.teachers import weaker
 from kdlib.study.rows import histories
 
 __all__ = ["CLAIM", "WINDOW", "WINDOWS", "converging", "effects"]
@@ -62,4 +63,5 @@ CLAIM = Claim(
     baseline="deterministic",
     relative=True,
     effects=effects,
+    limit=lambda frame: weaker(frame, MEMBERS),
 )

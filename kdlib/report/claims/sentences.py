@@ -40,6 +40,8 @@ def sentence(answer: Answer) -> str:
         limits.append(f"fewer than {MINIMUM_PAIRS} pairs of seeds allow no verdict")
     if claim.guard and any(one and not one.low > claim.guard.worst for one in answer.guards.values()):
         limits.append(f"{claim.guard.measure} may have fallen too far")
+    if answer.limit:
+        limits.append(answer.limit)
     because = f" Note: {'; '.join(limits)}." if limits else ""
     due = [interval(one, claim.unit) for member, one in answer.due.items() if member in found and one]
     apart = f" Of it, due to CMI: {'; '.join(due)}." if 0 < len(due) <= MOST else ""

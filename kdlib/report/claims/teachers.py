@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from kdlib.report.choice import chosen, effect, entering
 from kdlib.report.inference import Effect
+from kdlib.report.theme import name_of
+from kdlib.report.words import interval
 
 BASELINE = "deterministic"
+WEAKER = -0.01
+"""Of its own test accuracy: what a Bayesian teacher may lose before what follows from it says little of Bayes."""
 SETTINGS = ("preset", "epochs", "batch_size", "learning_rate", "optimizer")
 """What may tell teachers of one label apart."""
 
@@ -36,3 +42,10 @@ def difference(frame: pd.DataFrame, column: str, treated: str, baseline: str = B
     """Return a teacher's measure minus another's, paired over seeds; None where it was not measured."""
     rows = compared(frame)
     return effect(rows, treated, baseline, column) if len(rows) and column in rows else None
+
+
+def weaker(frame: pd.DataFrame, members: Sequence[str]) -> str:
+    """Name the teachers that are themselves surely less accurate than the deterministic one; nothing where none is."""
+    found = ((member, difference(frame, "test_accuracy", member)) for member in members)
+    said = [f"{name_of(member)} {interval(one, 'accuracy')}" for member, one in found if one and one.high < WEAKER]
+    return f"the teacher's own test accuracy is below the deterministic teacher's: {', '.join(said)}" if said else ""
