@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,8 @@ from kdlib.data.classes import resolve_classes
 from kdlib.data.dataset import Dataset
 from kdlib.data.subsets import subset
 from kdlib.training.config import Match, Optimizer, Schedule, TrainingConfig
+
+Kind = TypeVar("Kind", bound=type[torch.optim.Optimizer])
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,27 @@ def plan_steps(config: TrainingConfig, dataset: Dataset) -> Steps:
     return Steps(rows, config.batch_size, config.seed, per_pass, per_epoch, per_epoch * config.epochs)
 
 
+def eager(kind: Kind) -> Kind:
+    """Return an optimiser of PyTorch's whose methods are as they were written, for steps that nobody compiles.
+
+    What PyTorch wraps them in, for those that are compiled, imports its compiler at the first call: a second a process.
+    """
+    asked = ("add_param_group", "zero_grad", "state_dict", "load_state_dict", "step")
+    bare = {name: inspect.unwrap(getattr(kind, name)) for name in asked}
+    own: Kind = type(kind.__name__, (kind,), {**bare, "step": torch.no_grad()(bare["step"])})  # type: ignore[assignment]
+    return own
+
+
+SGD, Adam = eager(torch.optim.SGD), eager(torch.optim.Adam)
+
+
 def optimizer_of(config: TrainingConfig, parameters: Iterator[nn.Parameter]) -> torch.optim.Optimizer:
     """Return the optimiser a config names, fused into one kernel."""
     trained = [p for p in parameters if p.requires_grad]
     rate, decay = float(config.learning_rate or 0), config.weight_decay or 0.0
     if config.optimizer is Optimizer.ADAM:
-        return torch.optim.Adam(trained, lr=rate, weight_decay=decay, fused=True)
-    return torch.optim.SGD(trained, lr=rate, momentum=config.momentum or 0.0, weight_decay=decay, fused=True)
+        return Adam(trained, lr=rate, weight_decay=decay, fused=True)
+    return SGD(trained, lr=rate, momentum=config.momentum or 0.0, weight_decay=decay, fused=True)
 
 
 def learning_rate(config: TrainingConfig, done: float) -> float:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from typing import Any
 
 import pytest
 import small
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdlib.base.errors import InputError
 from kdlib.runs.plans import plan
 from kdlib.training.config import check as check_training
-from kdlib.training.schedule import learning_rate, optimizer_of, plan_steps, steps_of
+from kdlib.training.schedule import SGD, Adam, learning_rate, optimizer_of, plan_steps, steps_of
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,43 @@ def test_optimizers_are_those_asked_for() -> None:
     sgd = optimizer_of(small.teacher(optimizer="sgd", momentum=0.7), nn.Linear(3, 2).parameters())
     assert isinstance(sgd, torch.optim.SGD)
     assert (sgd.defaults["momentum"], sgd.defaults["nesterov"]) == (0.7, False)
+
+
+@pytest.mark.parametrize(
+    ("own", "theirs", "options"), [(SGD, torch.optim.SGD, {"momentum": 0.9}), (Adam, torch.optim.Adam, {})]
+)
+def test_steps_are_those_of_pytorch_to_the_bit(own: Any, theirs: Any, options: dict[str, float]) -> None:
+    def walk(kind: Any) -> list[Tensor]:
+        """Return the parameters after each of six steps, between which the state is put away and taken up again."""
+        torch.manual_seed(0)
+        layer, seen = nn.Linear(5, 3), []
+        optimizer = kind(layer.parameters(), lr=0.1, weight_decay=0.01, fused=True, **options)
+        for step in range(6):
+            optimizer.zero_grad()
+            layer(torch.randn(4, 5)).square().sum().backward()
+            optimizer.step()
+            seen.append(layer.weight.detach().clone())
+            if step == 2:
+                kept = optimizer.state_dict()
+                optimizer = kind(layer.parameters(), lr=0.1, weight_decay=0.01, fused=True, **options)
+                optimizer.load_state_dict(kept)
+        return seen
+
+    first, *_, last = walk(own)
+    assert all(torch.equal(a, b) for a, b in zip(walk(own), walk(theirs), strict=True))
+    assert not torch.equal(first, last)
+
+
+def test_steps_do_not_import_the_compiler() -> None:
+    code = (
+        "import sys, torch; from kdlib.training.schedule import SGD, Adam\n"
+        "for kind in (SGD, Adam):\n"
+        "    layer = torch.nn.Linear(2, 1); optimizer = kind(layer.parameters(), lr=0.1, fused=True)\n"
+        "    optimizer.zero_grad(); layer(torch.ones(1, 2)).sum().backward(); optimizer.step()\n"
+        "    optimizer.load_state_dict(optimizer.state_dict())\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)
 
 
 def test_frozen_parameters_are_left_alone() -> None:
