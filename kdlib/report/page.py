@@ -161,8 +161,8 @@ def _saved(drawn: Figure, **options: Any) -> io.BytesIO:
     """Save a figure, laid out once: each drawing lays out anew and moves things by a hair."""
     buffer = io.BytesIO()
     with any_script():
-        if drawn.get_layout_engine() is not None:
-            drawn.draw_without_rendering()
+        if layout := drawn.get_layout_engine():
+            layout.execute(drawn)
             drawn.set_layout_engine("none")
         drawn.savefig(buffer, **options)
     return buffer
