@@ -8,7 +8,7 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ from kdlib.store import runs
 from kdlib.study import records
 from kdlib.study.labels import plans_of
 
+ALIKE = ("run_type", "dataset", "architecture", "epochs", "batch_size", "kind", "layers", "steps")
+"""What runs that take about as long have in common."""
 UNSAFE = re.compile(r'[{}"$`\\\x00-\x1f]')
 """Wildcards to Snakemake, or not quoted where it hands a long command to a shell as a file."""
 
@@ -91,21 +93,20 @@ def _seconds() -> dict[str, list[float]]:
     from kdlib.study.rows import table
 
     past: dict[str, list[float]] = {}
-    for _, row in table().iterrows():
-        past.setdefault(_alike(dict(row)), []).append(float(row["seconds"]))
+    for *values, seconds in table().reindex(columns=[*ALIKE, "seconds"]).itertuples(index=False):
+        past.setdefault(_alike(values), []).append(float(seconds))
     return past
 
 
-def _alike(config: dict[str, Any]) -> str:
-    keys = ("run_type", "dataset", "architecture", "epochs", "batch_size", "kind", "layers", "steps")
-    values = (config.get(key) for key in keys)
+def _alike(values: Iterable[Any]) -> str:
     # a table writes what a run type lacks as NaN, a config as None
     return " ".join("-" if value is None or value != value else f"{value}".removesuffix(".0") for value in values)
 
 
 def expected_seconds(planned: Plan) -> float | None:
     """Return the median time of finished runs like this one, or `None` if there are none."""
-    past = sorted(_seconds().get(_alike({"run_type": planned.record["run_type"], **planned.record["config"]}), []))
+    own = {"run_type": planned.record["run_type"], **planned.record["config"]}
+    past = sorted(_seconds().get(_alike(map(own.get, ALIKE)), []))
     return past[len(past) // 2] if past else None
 
 
