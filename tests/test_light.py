@@ -53,18 +53,24 @@ for wrong in ({"architecture": "resnet7"}, {"kind": "laplace", "predictive": "nn
         plan(resolve("teacher", wrong))
     except InputError as error:
         print(error)
+from kdlib.__main__ import main
+
+print([main(words.split()) for words in ("run bad.json", "study nowhere", "plan nowhere", "records nowhere", "list")])
 print(len(table()), "torch" in sys.modules)
 """
 
 
 def test_everything_is_declared_without_torch(tmp_path: Path) -> None:
-    own = {"KDLIB_RUNS": str(tmp_path), "PYTHONPATH": str(paths.ROOT)}
+    (tmp_path / "bad.json").write_text('{"dataset": "digits:tiny", "epochs": -3}')
+    own = {"KDLIB_RUNS": str(tmp_path / "runs"), "PYTHONPATH": str(paths.ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False, env={**os.environ, **own}
-    )
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False, env={**os.environ, **own},
+        cwd=tmp_path,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    *lines, last = done.stdout.splitlines()
-    names = [line for line in lines if "refused" not in line]
+    *lines, statuses, last = done.stdout.splitlines()
+    assert statuses == "[2, 2, 2, 2, 0]" and "epochs = -3 is refused" in done.stderr
+    names = [line for line in lines if "refused" not in line and not line.startswith("no runs in")]
     assert len(names) == len(set(names)) == len(RECIPES) + len(KINDS) + len(FRAMEWORKS)
     assert len([line for line in lines if "is refused" in line]) == 3 and last.endswith("False")
 
