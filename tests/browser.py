@@ -118,23 +118,22 @@ def open_every_page(html_dir: Path, names: tuple[str, ...] = ()) -> list[str]:
     """
     problems: list[str] = []
     seen: dict[str, dict[str, Any]] = {}
+    found: list[str] = []  # of the page that is open
     with served(html_dir) as address, browser() as chrome:
+        page = chrome.new_page(viewport={"width": WIDE, "height": HEIGHT})  # one for all: each takes half a second
+        page.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
+        page.on("pageerror", lambda e: found.append(f"script error: {e}"))
+        page.on("requestfailed", lambda r: found.append(f"request failed: {r.url}"))
+        page.on("response", lambda r: found.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
+        page.on(
+            "request",
+            lambda r: None if r.url.startswith((address, "data:", "blob:")) else found.append(f"remote: {r.url}"),
+        )
         for path in html_pages(html_dir):
             name = path.relative_to(html_dir).as_posix()
             if names and name not in names:
                 continue
-            page = chrome.new_page(viewport={"width": WIDE, "height": HEIGHT})
-            found: list[str] = []
-            page.on("console", lambda m, f=found: f.append(f"console: {m.text}") if m.type == "error" else None)
-            page.on("pageerror", lambda e, f=found: f.append(f"script error: {e}"))
-            page.on("requestfailed", lambda r, f=found: f.append(f"request failed: {r.url}"))
-            page.on("response", lambda r, f=found: f.append(f"{r.status}: {r.url}") if r.status >= 400 else None)
-            page.on(
-                "request",
-                lambda r, f=found: (
-                    None if r.url.startswith((address, "data:", "blob:")) else f.append(f"remote: {r.url}")
-                ),
-            )
+            page.set_viewport_size({"width": WIDE, "height": HEIGHT})
             page.goto(f"{address}/{name}", wait_until="load")
             settle(page)
             seen[name] = facts = page.evaluate(INSPECT)
@@ -145,7 +144,7 @@ def open_every_page(html_dir: Path, names: tuple[str, ...] = ()) -> list[str]:
                 if taken > width:
                     found.append(f"{taken} pixels wide on a screen of {width}")
             problems += [f"{name}: {problem}" for problem in found]
-            page.close()
+            found.clear()
         for name, facts in seen.items():
             inner = {link for link in facts["links"] if link.startswith(address)}
             problems += [f"{name}: broken link {link}" for link in sorted(inner) if not leads(link, html_dir, seen)]

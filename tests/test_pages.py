@@ -73,14 +73,14 @@ def facts(book: Path) -> Iterator[dict[str, dict[str, Any]]]:
     """Open every result page at the width of a desk and of a phone; return what can be seen."""
     found: dict[str, dict[str, Any]] = {}
     with served(book) as address, browser() as chrome:
+        opened = chrome.new_page()
         for page in PAGES:
-            opened = chrome.new_page(viewport={"width": WIDE, "height": HEIGHT})
+            opened.set_viewport_size({"width": WIDE, "height": HEIGHT})
             opened.goto(f"{address}/book/results/{page}.html", wait_until="load")
             settle(opened)
             found[page] = opened.evaluate(SEEN)
             opened.set_viewport_size({"width": PHONE, "height": HEIGHT})
             found[page]["phone"] = opened.evaluate(SEEN)
-            opened.close()
     yield found
 
 
