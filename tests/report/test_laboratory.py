@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from kdlib.report import choosing, goes_with, laboratory
+from kdlib.report.choice import FREE
+from kdlib.report.choosing import Choice
 from kdlib.report.draw import against
 
 SEEDS = range(6)
@@ -76,7 +78,7 @@ def test_rank_correlation_within_seeds_and_over_all(sign: int) -> None:
 def test_the_best_setting_has_the_lowest_nll_among_those_with_the_most_seeds() -> None:
     rows = [row("teacher", "length", "deterministic", s, 0.8, epochs=e, val_nll=nll + 0.01 * s)
             for e, nll, seeds in ((8, 0.5, 3), (12, 0.4, 3), (20, 0.3, 2)) for s in range(seeds)]  # fmt: skip
-    table = choosing.candidates(pd.DataFrame(rows), "val_nll")
+    table = Choice(pd.DataFrame(rows), "val_nll").candidates
     assert list(table["epochs"]) == [12, 8, 20] and list(table["best"]) == [True, False, False]
     assert table["mean"].iloc[0] == pytest.approx(0.41) and table["sd"].iloc[0] == pytest.approx(0.01)
 
@@ -85,10 +87,10 @@ def test_students_compete_at_each_setting_s_best_temperature_and_within_their_fr
     rows = [row("student", "frameworks", "deterministic", s, 0.7 + 0.01 * (w == 1) + 0.05 * (f == "crd") + 0.002 * t,
                 framework=f, framework_weight=w, temperature=t)
             for f in ("at", "crd") for w in (1.0, 10.0) for t in (1.0, 4.0) for s in range(3)]  # fmt: skip
-    table = choosing.candidates(pd.DataFrame(rows), "val_accuracy", choosing.FREE)
+    table = Choice(pd.DataFrame(rows), "val_accuracy", FREE).candidates
     assert list(table["framework"]) == ["at", "at", "crd", "crd"] and list(table["best"]) == [True, False] * 2
     assert list(table["temperature"]) == [4.0] * 4 and list(table["framework_weight"]) == [1.0, 10.0] * 2
-    one = choosing.candidates(pd.DataFrame(rows[:6]), "val_accuracy", choosing.FREE)  # T alone: then T competes
+    one = Choice(pd.DataFrame(rows[:6]), "val_accuracy", FREE).candidates  # T alone: then T competes
     assert list(one["temperature"]) == [4.0, 1.0]
 
 
@@ -108,7 +110,7 @@ def test_a_setting_that_is_the_study_s_own_competes_too() -> None:
     """It is a run of the entry that others start from, and stands under that label."""
     rows = [row("teacher", label, label, s, 0.8, epochs=e, val_nll=nll)
             for label, e, nll in (("deterministic", 8, 0.4), ("length", 10, 0.5)) for s in range(3)]  # fmt: skip
-    table = choosing.candidates(choosing.with_default(pd.DataFrame(rows), "length"), "val_nll")
+    table = Choice(choosing.with_default(pd.DataFrame(rows), "length"), "val_nll").candidates
     assert list(table["epochs"]) == [8, 10] and list(table["best"]) == [True, False]
     assert set(choosing.with_default(pd.DataFrame(rows), "deterministic")["epochs"]) == {8}
 
@@ -117,13 +119,13 @@ def test_what_a_choice_leads_by_is_paired_over_seeds() -> None:
     """Above zero where the best was better on that seed too, whatever a seed adds to both."""
     rows = [row("teacher", "length", "deterministic", s, 0.8, epochs=e, val_nll=nll + s - 0.3 * (e == 12) * (s == 2))
             for e, nll, seeds in ((8, 0.4, 3), (12, 0.6, 3), (20, 0.3, 2)) for s in range(seeds)]  # fmt: skip
-    led = choosing.runner_up(pd.DataFrame(rows), "val_nll")
+    led = Choice(pd.DataFrame(rows), "val_nll").lead
     assert set(led["choice"]) == {"length"} and list(led["val_nll"]) == pytest.approx([0.2, 0.2, -0.1])
-    assert choosing.runner_up(pd.DataFrame(rows[:3]), "val_nll").empty
+    assert Choice(pd.DataFrame(rows[:3]), "val_nll").lead.empty
     rows = [row("student", "frameworks", "deterministic", s, 0.7 + 0.01 * w * (f == "crd"), framework=f,
                 framework_weight=w)
             for f in ("at", "crd") for w in (1.0, 2.0) for s in range(2)]  # fmt: skip
-    led = choosing.runner_up(pd.DataFrame(rows), "val_accuracy", choosing.FREE)
+    led = Choice(pd.DataFrame(rows), "val_accuracy", FREE).lead
     assert led.groupby("choice")["val_accuracy"].mean().to_dict() == pytest.approx(
         {"frameworks at": 0.0, "frameworks crd": 0.01}
     )
@@ -137,13 +139,13 @@ def test_a_study_s_choices_and_what_is_said_of_them() -> None:
             for e in epochs for s in range(2)]  # fmt: skip
     frame = pd.DataFrame(rows)
     made = list(choosing.choices(frame))
-    assert [(one["label"].iloc[0], measure, over) for one, measure, over in made] == [
+    assert [(one.rows["label"].iloc[0], one.measure, one.over) for one in made] == [
         ("mse", "val_nll", ()),
-        ("student_length", "val_nll", choosing.FREE),
-        ("cmi_weight", "val_accuracy", choosing.FREE),
+        ("student_length", "val_nll", FREE),
+        ("cmi_weight", "val_accuracy", FREE),
     ]  # fmt: skip
     assert choosing.said("<b>", frame, made).startswith(r"**\<b\>:** ")
     said = choosing.said("Here", frame, made)
     assert said.startswith("**Here:** 3 choices between 7 settings, on seeds 900 to 901; in 0 of them")
-    table = choosing.written(choosing.candidates(*made[0]), "val_nll")
+    table = made[0].written()
     assert list(table["epochs"]) == [1, 2] and list(table["mean"]) == ["0.6000", "0.7000"] and "best" not in table
