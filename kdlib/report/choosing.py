@@ -116,6 +116,6 @@ def said(title: str, frame: pd.DataFrame, made: Sequence[Choice]) -> str:
     near = sum(value < NEAR for value in ahead)
     settings, low, high = sum(len(one.candidates) for one in made), frame["seed"].min(), frame["seed"].max()
     return (
-        f"**{plain(title)}:** {len(ahead)} choices between {settings} settings, on seeds {low:g} to {high:g}; in {near} "
-        f"of them the next setting lies within {NEAR:g} nats or {100 * NEAR:g} points of the best."
+        f"**{plain(title)}:** {len(ahead)} choices between {settings} settings, on seeds {low:g} to {high:g}; in "
+        f"{near} of them the next setting lies within {NEAR:g} nats or {100 * NEAR:g} points of the best."
     )
