@@ -50,6 +50,8 @@ def test_one_seed_and_equal_seeds() -> None:
     assert inference.paired([1.0, 2.0], [1.0, 2.0]).p == 1.0
     nearly = inference.mean_interval([0.3, 0.1 + 0.2])  # equal but for a rounding
     assert (nearly.low, nearly.sd, nearly.p) == (0.3, 0.0, 0.0)
+    tiny = inference.mean_interval([0.0, 1e-200])  # a spread whose square is too small for a float
+    assert (tiny.low, tiny.sd, tiny.p) == (tiny.mean, 0.0, 0.0)
 
 
 def test_relative_change() -> None:
