@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 BASELINE = "deterministic"
 COUNTED = {
-    Verdict.SUPPORTED: ("holds here", "hold here"),
-    Verdict.NOT_SUPPORTED: ("does not hold here", "do not hold here"),
+    Verdict.SUPPORTED: ("holds", "hold"),
+    Verdict.NOT_SUPPORTED: ("does not hold", "do not hold"),
     Verdict.INCONCLUSIVE: ("is left open", "are left open"),
     Verdict.UNFINISHED: ("waits for planned seeds", "wait for planned seeds"),
     Verdict.NOT_RUN: ("was not measured", "were not measured"),
@@ -84,7 +84,7 @@ def show(columns: Sequence[Column]) -> None:
 
 
 def sentences(column: Column) -> list[str]:
-    """Return the answer of the whole study: who is nearest, whether that is who teaches best, how the claims fare."""
+    """Return the answer of a study: who is nearest to the truth, and whether that is who teaches best."""
     rows, said = goes_with.teachers_and_gains(column.frame), []
     if not rows.empty:
         means = rows.groupby("teacher_label")[[DISTANCE, "gain"]].mean()
@@ -109,10 +109,17 @@ def sentences(column: Column) -> list[str]:
         rank += " (Spearman; −1: nearer is always better)." if trained else ""
         gain = signed(100 * means["gain"][best], 1)
         said.append(f"**The students that gain most over labels are {same}**, {gain} points.{rank}")
-    counted = Counter(answer.verdict for answer in column.answers)
-    parts = [f"{n} {COUNTED[one][n > 1]}" for one in COUNTED if (n := counted[one])]
-    said.append(f"**Of the papers' fourteen claims** {', '.join(parts)}.")
     return said
+
+
+def counted(columns: Sequence[Column]) -> str:
+    """Say how many of the claims hold on each dataset that has all of its seeds; of the first in any case."""
+    each = []
+    for column in [one for one in columns if not one.part.waiting] or columns[:1]:
+        found = Counter(answer.verdict for answer in column.answers)
+        parts = [f"{n} {words[n > 1]}" for verdict, words in COUNTED.items() if (n := found[verdict])]
+        each.append(f"{', '.join(parts)} on {plain(column.name)}")
+    return f"**Of the papers' fourteen claims** {'; '.join(each)}."
 
 
 def table(columns: Sequence[Column]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kdlib.report import goes_with
 from kdlib.report.choice import chosen
 from kdlib.report.claims.answers import Answer, Column
@@ -9,15 +11,19 @@ from kdlib.report.claims.rules import Verdict
 from kdlib.report.front import BASELINE
 from kdlib.report.inference import paired
 from kdlib.report.theme import name_of
-from kdlib.report.words import interval
+from kdlib.report.words import interval, plain
 
 WORTH = 0.005
 """A gain in accuracy that pays for some trouble: half a point, as the claims have it."""
 
 
-def advice(column: Column) -> str:
-    """Return the guideline by one study, as a Markdown list."""
-    lines = [*_teacher(column), _temperature(column), *map(_claim, column.answers)]
+def advice(columns: Sequence[Column]) -> str:
+    """Return the guideline by the first of some studies, as a Markdown list; it names others whose verdict differs."""
+    first, *others = columns
+    lines = [*_teacher(first), _temperature(first)]
+    for place, answer in enumerate(first.answers):
+        apart = [_otherwise(one, one.answers[place]) for one in others if _differ(answer, one.answers[place])]
+        lines.append(" ".join([_claim(answer), *apart]) if _claim(answer) else "")
     return "\n".join(f"- {line}" for line in lines if line)
 
 
@@ -66,8 +72,22 @@ def _claim(answer: Answer) -> str:
     """Say what follows from a verdict for whoever distils; nothing where the data leave it open."""
     yes, no = answer.claim.advice
     text = {Verdict.SUPPORTED: yes, Verdict.NOT_SUPPORTED: no}.get(answer.verdict, "")
+    ends = _ends(answer)
+    return f"{text} ({answer.claim.id}: {ends}.)" if text and ends else ""
+
+
+def _differ(answer: Answer, other: Answer) -> bool:
+    """Say whether two verdicts are the opposite of each other."""
+    return {answer.verdict, other.verdict} == {Verdict.SUPPORTED, Verdict.NOT_SUPPORTED}
+
+
+def _otherwise(column: Column, answer: Answer) -> str:
+    """Say that a verdict is the opposite on another dataset."""
+    return f"On {plain(column.name)} it is the other way: {_ends(answer)}."
+
+
+def _ends(answer: Answer) -> str:
+    """Write the effects of a claim, or the least and the greatest."""
     effects = sorted((effect for effect in answer.measured.values() if effect), key=lambda one: one.mean)
-    if not text or not effects:
-        return ""
-    ends = list(dict.fromkeys(interval(one, answer.claim.unit) for one in (effects[0], effects[-1])))
-    return f"{text} ({answer.claim.id}: {'from ' * (len(ends) > 1)}{' to '.join(ends)}.)"
+    ends = list(dict.fromkeys(interval(one, answer.claim.unit) for one in (*effects[:1], *effects[-1:])))
+    return "from " * (len(ends) > 1) + " to ".join(ends)

@@ -49,17 +49,23 @@ def column(gains: list[float], answers: tuple[Any, ...] = (), top: float = 0.05)
 
 
 def test_nearest_and_best_are_one_teacher_or_two() -> None:
-    near, gain, _ = front.sentences(column([0.04, 0.03, 0.02, 0.01]))
+    near, gain = front.sentences(column([0.04, 0.03, 0.02, 0.01]))
     assert near.startswith("**The variational teacher estimates") and "−0.200 [−0.200, −0.200] nats" in near
     assert "are the same teacher's**, +4.0 points" in gain and "ρ = −1.00" in gain
-    near, gain, _ = front.sentences(column([0.01, 0.02, 0.03, 0.04]))
+    near, gain = front.sentences(column([0.01, 0.02, 0.03, 0.04]))
     assert near.startswith("**The variational teacher estimates")
     assert "are those of the MSE teacher**, +4.0 points" in gain and "ρ = +1.00" in gain
 
 
 def test_verdicts_are_counted() -> None:
-    said = front.sentences(column([0.04, 0.03, 0.02, 0.01], (answer("C4", UP), answer("C7", None))))[-1]
-    assert said.endswith("1 holds here, 1 was not measured.")
+    own = [0.04, 0.03, 0.02, 0.01]
+    digits = column(own, (answer("C4", UP), answer("C7", None)))
+    assert front.counted([digits]).endswith("fourteen claims** 1 holds, 1 was not measured on Digits.")
+    photographs = column(own, (answer("C4", [-one for one in UP]), answer("C7", UP)))
+    photographs.name = "CIFAR *100*"
+    assert front.counted([digits, photographs]).endswith(r" on Digits; 1 holds, 1 does not hold on CIFAR \*100\*.")
+    photographs.part.waiting = "2 of 5 seeds are there."
+    assert front.counted([digits, photographs]) == front.counted([digits])
 
 
 def test_what_a_study_is_called_means_nothing_in_markdown() -> None:
@@ -77,7 +83,7 @@ def test_a_study_without_distances_has_no_picture() -> None:
     own = column([0.04, 0.03, 0.02, 0.01])
     own.frame = own.frame.drop(columns=[name for name in own.frame if "_kl_to_bcp" in name])
     assert front.pictured([own]) == []
-    assert len(front.sentences(own)) == 1
+    assert front.sentences(own) == []
 
 
 def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
@@ -98,21 +104,31 @@ def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
     [(0.04, "Take the ensemble teacher:"), (0.0225, "A well-trained deterministic teacher is enough:")],
 )
 def test_advice_on_the_teacher_follows_its_students(gain: float, said: str) -> None:
-    lines = guideline.advice(column([0.01, gain, 0.02, 0.01])).splitlines()
+    lines = guideline.advice([column([0.01, gain, 0.02, 0.01])]).splitlines()
     assert lines[0].startswith(f"- **{said}**") and f"+{100 * (gain - 0.02):.2f}" in lines[0]
 
 
 def test_no_advice_against_the_deterministic_teacher_where_it_is_best() -> None:
-    lines = guideline.advice(column([0.01, 0.01, 0.02, 0.01])).splitlines()
+    lines = guideline.advice([column([0.01, 0.01, 0.02, 0.01])]).splitlines()
     assert lines[0].endswith("is enough:** no other teacher's students gain more.")
 
 
 def test_advice_turns_with_a_verdict_and_goes_where_it_is_open() -> None:
     own = [0.01, 0.03, 0.02, 0.01]
-    yes, no = (guideline.advice(column(own, (answer("C4", sign),))) for sign in (UP, [-value for value in UP]))
+    yes, no = (guideline.advice([column(own, (answer("C4", sign),))]) for sign in (UP, [-value for value in UP]))
     assert "(C4: +2.00" in yes and "(C4: −2.00" in no and yes.splitlines()[-1][:20] != no.splitlines()[-1][:20]
     for unsure in ([0.05, -0.04, 0.03, -0.05, 0.02, 0.01], None):
-        assert "C4" not in guideline.advice(column(own, (answer("C4", unsure),)))
+        assert "C4" not in guideline.advice([column(own, (answer("C4", unsure),))])
+
+
+def test_advice_names_a_dataset_that_says_the_opposite() -> None:
+    own, down = [0.01, 0.03, 0.02, 0.01], [-value for value in UP]
+    digits, photographs = column(own, (answer("C4", UP),)), column(own, (answer("C4", down),))
+    photographs.name = "Photographs"
+    assert "On Photographs it is the other way: −2.00" in guideline.advice([digits, photographs])
+    for same in (UP, None, [0.05, -0.04, 0.03, -0.05, 0.02, 0.01]):
+        photographs.answers = (answer("C4", same),)
+        assert guideline.advice([digits, photographs]) == guideline.advice([digits])
 
 
 def test_gains_are_paired_with_the_floor_of_the_seed() -> None:
