@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from kdlib.base.errors import InputError
 from kdlib.measures.confusion import ARRAY, count
 from kdlib.runs.recipes import recorded
 from kdlib.store.runs import Run
@@ -21,12 +23,12 @@ def counts_of(row: pd.Series[Any]) -> pd.DataFrame | None:
     name = str(row["run"])
     counts, classes = records.arrays(name).get(ARRAY), records.class_names(name)
     if row["source"] == "run":
-        from kdlib.runs.execute import labels_here
+        from kdlib.runs.execute import labels_of
 
         run = Run(name)
-        labels = labels_here(recorded(str(row["run_type"]), run.record["config"]))
-        if labels is not None:
-            counts, classes = count(run.predictions()["test"].numpy(), labels["test"]), tuple(run.record["classes"])
+        with suppress(InputError):  # the images are not here
+            labels = labels_of(recorded(str(row["run_type"]), run.record["config"]))["test"]
+            counts, classes = count(run.predictions()["test"].numpy(), labels), tuple(run.record["classes"])
     known = counts is not None and counts.shape == 2 * (len(classes),)
     return pd.DataFrame(counts, list(classes), list(classes)) if known else None
 

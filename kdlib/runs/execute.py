@@ -37,12 +37,13 @@ def dataset(config: Config, fingerprint: str | None = None) -> Dataset:
     return _loaded(*key, fingerprint or data.fingerprint(*key))
 
 
-def labels_here(config: Config) -> Mapping[str, NDArray[np.int64]] | None:
-    """Return the labels of validation and test images by split; none where the images are not here."""
-    try:
-        images = dataset(config)
-    except InputError:
-        return None
+def labels_of(config: Config) -> Mapping[str, NDArray[np.int64]]:
+    """Return the labels of validation and test images by split.
+
+    Raises:
+        InputError: the images are not here.
+    """
+    images = dataset(config)
     return {"val": images.val.labels.numpy(), "test": images.test.labels.numpy()}
 
 

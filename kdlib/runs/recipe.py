@@ -113,5 +113,8 @@ class Recipe(Generic[C]):
 
         Args:
             first_seed: whether it belongs to the first seed that has such runs.
+
+        Raises:
+            InputError: they are counted on images that are not here.
         """
         return {}

@@ -93,11 +93,11 @@ class StudentRecipe(Recipe[StudentConfig]):
     def arrays(self, run: Run, config: StudentConfig, first_seed: bool) -> Arrays:
         """Return the confusion counts of a student that never saw some classes, for records keep no predictions."""
         from kdlib.measures.confusion import ARRAY, count
-        from kdlib.runs.execute import labels_here
+        from kdlib.runs.execute import labels_of
 
-        if not config.omit_classes or (labels := labels_here(config)) is None:
+        if not config.omit_classes:
             return {}
-        return {ARRAY: count(run.predictions()["test"].numpy(), labels["test"])}
+        return {ARRAY: count(run.predictions()["test"].numpy(), labels_of(config)["test"])}
 
 
 def networks_of(planned: Plan) -> tuple[Teacher, Teacher | None]:

@@ -106,13 +106,13 @@ class TeacherRecipe(Recipe[TeacherConfig]):
     def arrays(self, run: Run, config: TeacherConfig, first_seed: bool) -> Arrays:
         """Return the CMI of a network by its temperature, for records keep no predictions."""
         from kdlib.measures import cmi
-        from kdlib.runs.execute import labels_here
+        from kdlib.runs.execute import labels_of
 
         kind = kind_of(config)
-        if not (kind.trains and kind.one_network) or (labels := labels_here(config)) is None:
+        if not (kind.trains and kind.one_network):
             return {}
         kept = {part: values.double().numpy() for part, values in run.predictions().items()}
-        return cmi.by_temperature(kept, labels)
+        return cmi.by_temperature(kept, labels_of(config))
 
 
 def check_parent(config: TeacherConfig, fingerprint: str, parameter: str, parent: Plan) -> None:

@@ -36,7 +36,8 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
         The folder and how many runs its written files hold.
 
     Raises:
-        InputError: no run of the study is finished here, or a file in the folder is no file of records.
+        InputError: no run of the study is finished here, a file in the folder is no file of records, or images that
+            what is kept is counted on are not here: then nothing of that seed is written.
     """
     loaded = studies.load(study)
     about = labels(loaded)
@@ -59,6 +60,8 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
             try:
                 if (run := runs.Run(name)).finished:
                     kept[name] = record_of(run, first_seed=seed == first[run.record["run_type"]])
+            except InputError as error:
+                raise InputError(f"{name} is not kept, for what is kept of it takes its images: {error}") from None
             except DamagedRun as error:  # only now, since histories and arrays are read here
                 warnings.warn(str(error), stacklevel=2)
         records.write(file, ({**one, **about[name].columns} for name, one in kept.items()))

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from kdlib.base.errors import InputError
+from kdlib.runs import recipes
 from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
 from kdlib.study import index, records
@@ -107,8 +109,15 @@ def histories(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def arrays_of(name: str) -> records.Arrays:
-    """Return the arrays of a run that makes no network, from the store or from records; none where neither has it."""
-    run = runs.Run(name)
-    if run.finished:
-        return {key: value.numpy() for key, value in run.arrays().items()}
-    return records.arrays(name)
+    """Return the small arrays that records keep of a run, or would keep of one in the store.
+
+    None where neither has the run, or the images that they are counted on are not here.
+    """
+    kept, run = records.arrays(name), runs.Run(name)
+    if kept or not run.finished:
+        return kept
+    config = recipes.recorded(run.record["run_type"], run.record["config"])
+    try:
+        return recipes.recipe_of(config).arrays(run, config, first_seed=True)
+    except InputError:
+        return {}

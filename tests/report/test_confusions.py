@@ -129,3 +129,6 @@ def test_without_the_images_a_run_has_no_counts(omitting: str, monkeypatch: pyte
 
     monkeypatch.setattr(execute_module, "_loaded", gone)
     assert counts_of(row) is None
+    with pytest.raises(InputError, match=r"^student-\S+ is not kept, .* takes its images: dataset is not here\.$"):
+        keep(omitting)
+    assert not list(paths.RECORDS.rglob("seed-*.parquet")), "a record without its counts would say that there are none"

@@ -11,9 +11,7 @@ import pandas as pd
 from kdlib.measures.cmi import ARRAYS, GRID
 from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
 from kdlib.report.inference import Effect, paired
-from kdlib.runs.recipes import recipe_of, recorded
-from kdlib.store.runs import Run
-from kdlib.study import records
+from kdlib.study.rows import arrays_of
 
 PLAIN = "deterministic"
 COLUMNS = ["run", *ARRAYS]
@@ -22,22 +20,14 @@ COLUMNS = ["run", *ARRAYS]
 def sweep(teachers: pd.DataFrame) -> pd.DataFrame:
     """Return the CMI of teachers at the temperatures of `GRID`: columns run, temperature, val_cmi and test_cmi.
 
-    Those of runs are computed from their predictions, those of records are read; a teacher without either is left out.
+    A teacher of which neither records nor the store have it is left out.
     """
-    parts = [_of_run(row) if row["source"] == "run" else _recorded(str(row["run"])) for _, row in teachers.iterrows()]
-    found = [part for part in parts if part is not None]
+    found = [part for run in map(str, teachers["run"]) if (part := _of(run)) is not None]
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=COLUMNS)
 
 
-def _of_run(row: pd.Series) -> pd.DataFrame | None:  # type: ignore[type-arg]
-    run = Run(str(row["run"]))
-    config = recorded(str(row["run_type"]), run.record["config"])
-    found = recipe_of(config).arrays(run, config, first_seed=False)
-    return pd.DataFrame({"run": run.name, **found}) if found else None
-
-
-def _recorded(run: str) -> pd.DataFrame | None:
-    kept = records.arrays(run)
+def _of(run: str) -> pd.DataFrame | None:
+    kept = arrays_of(run)
     found = [kept[name] for name in ARRAYS if name in kept and kept[name].shape == (len(GRID),)]
     return pd.DataFrame({"run": run, **dict(zip(ARRAYS, found, strict=True))}) if len(found) == len(ARRAYS) else None
 
