@@ -11,8 +11,8 @@ LABELS = ("deterministic", "fine_tuned", "mcmi", "overtrained")
 """Teachers of one network each: the CMI of several is no function of one temperature."""
 SHARPER = ("deterministic", "fine_tuned", "mcmi", "temperature_scaled", "temperature_scaled_mcmi")
 """The deterministic teacher and those made of it that may say more of an image."""
-LEAST = 3
-"""Temperatures that make a sweep: two are a comparison, which the page on distillation shows."""
+LEAST = 2
+"""Temperatures that make a sweep of students; the CMI of their teachers is known at many."""
 
 
 def swept(students: pd.DataFrame) -> pd.DataFrame:

@@ -65,8 +65,9 @@ def test_a_sweep_has_everything_else_in_common() -> None:
     found = temperatures.swept(both)
     assert len(found) == 12 and (found["student_temperature"] == found["temperature"]).all()
     assert temperatures.swept(students(temperature=2.0)).empty
-    two = students()
-    assert temperatures.swept(two[two["temperature"] < 4]).empty, "two temperatures are a comparison"
+    all_of = students()
+    assert len(temperatures.swept(all_of[all_of["temperature"] < 4])) == 2 * 2 * 2
+    assert temperatures.swept(all_of[all_of["temperature"] < 2]).empty, "one temperature is no sweep"
     assert temperatures.swept(students().iloc[:0]).empty
 
 
@@ -125,7 +126,7 @@ def test_the_sweep_of_runs_and_of_records(study: str) -> None:
     # the page: teachers and students side by side
     part = part_of(study_of(study), True)
     pupils = part.of("student").replace({"teacher_label": {"plain": "deterministic"}})
-    assert temperatures.swept(pupils).empty  # two temperatures are no sweep
+    assert temperatures.swept(pupils[pupils["temperature"] == 4]).empty  # one temperature is no sweep
     third = pupils[pupils["temperature"] == 4].assign(temperature=2.0, run=lambda rows: rows["run"] + "-third")
     own = temperatures.swept(pd.concat([pupils, third], ignore_index=True))
     both = temperatures.side_by_side(part.frame.replace({"teacher_label": {"plain": "deterministic"}}), own)
