@@ -160,8 +160,9 @@ def _labels(arguments: argparse.Namespace) -> None:
 
 def _picture(arguments: argparse.Namespace) -> None:
     """Draw the pictures of the study, which the README shows, from the records."""
-    from kdlib.report import front, page, sections
+    from kdlib.report import front, sections
     from kdlib.report.claims.answers import columns_of
+    from kdlib.report.draw import files
 
     columns = [column for part in sections.parts_of("claims") for column in columns_of(part, of=())]
     shown = front.pictured(columns)
@@ -169,7 +170,7 @@ def _picture(arguments: argparse.Namespace) -> None:
         raise InputError("no study has records of teachers with known distances for every planned seed: run it first.")
     for number, (column, rows) in enumerate(shown):  # by number: a dataset's name may be a path
         file = paths.ROOT / "book" / "_static" / (f"study-{number}.svg" if number else "study.svg")
-        write_atomically(file, page.svg(front.picture(column, rows, front.ceiling(column))))
+        write_atomically(file, files.svg(front.picture(column, rows, front.ceiling(column))))
         print(file)
 
 

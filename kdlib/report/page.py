@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,10 +18,11 @@ import pandas as pd
 
 from kdlib.base.errors import InputError
 from kdlib.report.claims import tables
-from kdlib.report.claims.answers import decided
+from kdlib.report.claims.answers import decided, of_page
 from kdlib.report.claims.sentences import sentence
+from kdlib.report.draw import files
 from kdlib.report.sections import Part
-from kdlib.report.theme import any_script, axis_of, name_of
+from kdlib.report.theme import axis_of, name_of
 from kdlib.report.words import counted, with_interval
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     if not caption.strip() or not alt.strip():
         raise InputError(f"the figure {name!r} lacks a caption or a description; both are required.")
     key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    shown = _inside(png(drawn, photographs), "image/png")
+    shown = _inside(files.png(drawn, photographs), "image/png")
     width = round(96 * drawn.get_figwidth())
     # A dark page dims pictures, unless they say "dark-light", and lays a light card under every HTML output:
     # the caption must take the card's colour, not the theme's colour for captions.
@@ -136,36 +136,6 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     )
     alone = rows is not None and "seed" in rows and rows["seed"].nunique() == 1
     show(_fold("One seed (n = 1): no interval, no verdict", whole) if alone else whole)
-
-
-def png(drawn: Figure, photographs: bool = False) -> bytes:
-    """Return a figure as PNG, the same on every call: at twice a screen's density, in a palette unless of photographs.
-
-    A palette of 128 colours is a third of the size of the same figure as SVG, whose text is outlines.
-    """
-    from PIL import Image
-
-    buffer, small = _saved(drawn, format="png", dpi=192, metadata={"Software": None}), io.BytesIO()
-    if photographs:
-        return buffer.getvalue()
-    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG")
-    return small.getvalue()
-
-
-def svg(drawn: Figure) -> bytes:
-    """Return a figure as SVG, the same on every call."""
-    return _saved(drawn, format="svg", metadata={"Date": None, "Creator": None}).getvalue()
-
-
-def _saved(drawn: Figure, **options: Any) -> io.BytesIO:
-    """Save a figure, laid out once: each drawing lays out anew and moves things by a hair."""
-    buffer = io.BytesIO()
-    with any_script():
-        if layout := drawn.get_layout_engine():
-            layout.execute(drawn)
-            drawn.set_layout_engine("none")
-        drawn.savefig(buffer, **options)
-    return buffer
 
 
 def _inside(data: bytes, media: str) -> str:
@@ -227,8 +197,14 @@ def beside() -> Iterator[None]:
         show(f'<div class="beside">{"".join(outputs)}</div>')
 
 
-def tabs(parts: Iterable[Part], body: Callable[[Part], Any]) -> None:
-    """Show each study's part of a page in a tab of its own, the first open: its figures, then the rest folded."""
+def tabs(parts: Iterable[Part], body: Callable[[Part], Any], page: str = "") -> None:
+    """Show each study's part of a page in a tab of its own, the first open: its figures, then the rest folded.
+
+    Args:
+        parts: a tab each.
+        body: shows a part.
+        page: its name, where studies that do not decide there say above their figure what they find of its claims.
+    """
     shown = []
     for part in parts:
         with _taken() as outputs:
@@ -237,9 +213,17 @@ def tabs(parts: Iterable[Part], body: Callable[[Part], Any]) -> None:
             key = [text for text in outputs if "<figure" in text][:1]
             rest = [text for text in outputs if text not in key]
             about = f"<p>{_code(part.about)} {COVER}</p><p><em>{html.escape(part.origin())}</em></p>"
-            shown.append((part.title, "".join(key) + _fold("Numbers, and where they come from", "".join(rest) + about)))
+            numbers = _fold("Numbers, and where they come from", "".join(rest) + about)
+            shown.append((part.title, _answered(page, part) + "".join(key) + numbers))
     if shown:
         show(_tab_set(shown) if len(shown) > 1 else shown[0][1])
+
+
+def _answered(page: str, part: Part) -> str:
+    """Return what a study finds of a page's claims; nothing of the one that decides, whose answer opens the page."""
+    asked = bool(page) and not part.decides and not part.chosen
+    found = [_markdown(sentence(one)) for one in of_page(page, part).answers if one.says] if asked else []
+    return f'<div class="answer">{"".join(found)}</div>' if found else ""
 
 
 def _code(text: str) -> str:

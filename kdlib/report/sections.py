@@ -36,6 +36,8 @@ class Part:
     """How many of the planned seeds are complete, while some are not: then the page gives no verdict."""
     decides: bool = False
     """Whether it is the study that decides on the page, or was asked for by name."""
+    chosen: bool = False
+    """Whether it is of runs chosen by hand, which answer nothing."""
 
     def of(self, run_type: str) -> pd.DataFrame:
         """Return the rows of one run type, without those of another noise of the digits or for other images."""
@@ -75,7 +77,7 @@ def parts_of(page: str, only: str = "", chosen: str = "") -> list[Part]:
     if chosen:
         frame = table(only=[name for name in chosen.split("+") if name])
         frame = frame.assign(label=frame["teacher"], teacher_label=frame["teacher"])
-        return [Part("chosen", "Chosen runs", "", frame)]
+        return [Part("chosen", "Chosen runs", "", frame, chosen=True)]
     found = [study_of(name) for name in (only.split("+") if only else studies.names())]
     shown = [one for one in found if page in one.reports and (only or not (one.scratch or one.sample))]
     parts = [

@@ -18,7 +18,7 @@ from kdlib.report import page
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Answer
 from kdlib.report.claims.sentences import sentence
-from kdlib.report.draw import dots, heat
+from kdlib.report.draw import dots, files, heat
 from kdlib.report.draw.curves import curves
 from kdlib.report.draw.examples import examples
 from kdlib.report.draw.maps import map_grid
@@ -79,6 +79,23 @@ def test_what_else_may_lie_behind_an_effect_is_said() -> None:
     assert "Note: it is the weather." in sentence(answer("C4", UP, limit="it is the weather"))
 
 
+def test_what_is_due_to_cmi_is_said_of_whom() -> None:
+    (c9,) = [claim for claim in CLAIMS if claim.id == "C9"]
+    gain = paired(UP, [0.0] * 6)
+    assert "Of it, due to CMI: +2.00" in sentence(Answer(c9, {"kd": gain}, due={"kd": gain}))
+    assert "Of it, due to CMI: KD +2.00" in sentence(Answer(c9, {"kd": gain, "crd": gain}, due={"kd": gain}))
+
+
+def test_a_study_that_does_not_decide_answers_in_its_tab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page, "of_page", lambda *_: SimpleNamespace(answers=(answer("C4", UP), answer("C5", None))))
+    rows = pd.DataFrame({"label": ["a"]})
+    said = page._answered("distillation", Part("b", "Second", "", rows))
+    assert "(C4): holds here" in said and "(C5)" not in said, "what it did not measure it does not answer"
+    silent = [Part("a", "First", "", rows, decides=True), Part("c", "Chosen runs", "", rows, chosen=True)]
+    assert [page._answered("distillation", part) for part in silent] == ["", ""]
+    assert page._answered("", Part("b", "Second", "", rows)) == ""
+
+
 def test_a_large_family_is_said_by_its_ends() -> None:
     (c9,) = [claim for claim in CLAIMS if claim.id == "C9"]
     effects = {name: paired([value + k / 100 for value in UP], [0.0] * 6) for k, name in enumerate(c9.treated)}
@@ -109,8 +126,8 @@ def test_a_figure_carries_its_rows_and_its_words(shown: list[str]) -> None:
 def test_a_figure_is_the_same_bytes_each_time() -> None:
     rows = pd.DataFrame({"teacher_label": ["mcmi", "laplace"] * 3, "seed": [0, 0, 1, 1, 2, 2], "test_nll": range(6)})
     drawn = dots(rows, "test_nll")
-    assert page.png(drawn) == page.png(drawn) == page.png(dots(rows, "test_nll"))
-    assert page.svg(drawn) == page.svg(drawn) and len(page.png(drawn)) < len(page.png(drawn, photographs=True))
+    assert files.png(drawn) == files.png(drawn) == files.png(dots(rows, "test_nll"))
+    assert files.svg(drawn) == files.svg(drawn) and len(files.png(drawn)) < len(files.png(drawn, photographs=True))
 
 
 def test_a_class_may_be_called_anything_in_a_figure() -> None:
@@ -124,7 +141,7 @@ def test_a_class_may_be_called_anything_in_a_figure() -> None:
             examples(np.zeros((4, 8, 8)), names, ("exact BCPs", shares), {"mcmi": shares}, names),
             heat(pd.DataFrame(shares, names, names), {names[0]: names[1]}, "share"),
         ):
-            assert page.png(drawn).startswith(b"\x89PNG") and page.svg(drawn)
+            assert files.png(drawn).startswith(b"\x89PNG") and files.svg(drawn)
 
 
 def test_ticks_of_logarithms_are_numbers() -> None:

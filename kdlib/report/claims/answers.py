@@ -41,6 +41,11 @@ class Answer:
     """How many of the planned seeds are there, while some are missing: then nothing is shown or judged."""
 
     @property
+    def says(self) -> bool:
+        """Say whether anything was measured, or waits for planned seeds."""
+        return bool(self.waiting) or any(self.measured.values())
+
+    @property
     def judged(self) -> list[Judgement]:
         """Return the verdict on each member, corrected over the family."""
         if self.waiting:
@@ -106,12 +111,12 @@ def decided(page: str, parts: Sequence[Part]) -> Column | None:
         page: its name.
         parts: of the page; runs chosen by hand decide nothing, nor does a study that is not the page's first.
     """
-    return _decided(page, parts[0]) if parts and parts[0].decides else None
+    return of_page(page, parts[0]) if parts and parts[0].decides else None
 
 
 @functools.cache
-def _decided(page: str, part: Part) -> Column:
-    """Return what `decided` does, worked out once for what a page says first and shows last."""
+def of_page(page: str, part: Part) -> Column:
+    """Return what a study says of the claims of a page, worked out once for all that the page says of it."""
     return columns_of(part, [claim.id for claim in CLAIMS if claim.page == page])[0]
 
 

@@ -43,7 +43,8 @@ def sentence(answer: Answer) -> str:
     if answer.limit:
         limits.append(answer.limit)
     because = f" Note: {'; '.join(limits)}." if limits else ""
-    due = [interval(one, claim.unit) for member, one in answer.due.items() if member in found and one]
+    whose = {member: f"{name_of(member)} " * (len(found) > 1) for member in found}
+    due = [whose[member] + interval(one, claim.unit) for member, one in answer.due.items() if member in found and one]
     apart = f" Of it, due to CMI: {'; '.join(due)}." if 0 < len(due) <= MOST else ""
     factor, unit, _ = UNITS[claim.unit]
     matter = f"{counted(pairs)}; {factor * claim.smallest:g} {unit} would matter"
