@@ -26,9 +26,10 @@ def counts_of(row: pd.Series[Any]) -> pd.DataFrame | None:
         from kdlib.runs.execute import labels_of
 
         run = Run(name)
+        answers = run.predictions()["test"].numpy()
         with suppress(InputError):  # the images are not here
             labels = labels_of(recorded(str(row["run_type"]), run.record["config"]))["test"]
-            counts, classes = count(run.predictions()["test"].numpy(), labels), tuple(run.record["classes"])
+            counts, classes = count(answers, labels), tuple(run.record["classes"])
     known = counts is not None and counts.shape == 2 * (len(classes),)
     return pd.DataFrame(counts, list(classes), list(classes)) if known else None
 

@@ -60,10 +60,10 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
             try:
                 if (run := runs.Run(name)).finished:
                     kept[name] = record_of(run, first_seed=seed == first[run.record["run_type"]])
-            except InputError as error:
-                raise InputError(f"{name} is not kept, for what is kept of it takes its images: {error}") from None
             except DamagedRun as error:  # only now, since histories and arrays are read here
                 warnings.warn(str(error), stacklevel=2)
+            except InputError as error:
+                raise InputError(f"{name} is not kept, for what is kept of it takes its images: {error}") from None
         records.write(file, ({**one, **about[name].columns} for name, one in kept.items()))
         count += len(kept)
         written.add(file)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from kdlib.base.errors import InputError
+from kdlib.base.errors import DamagedRun, InputError
 from kdlib.runs import recipes
 from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
@@ -112,6 +112,9 @@ def arrays_of(name: str) -> records.Arrays:
     """Return the small arrays that records keep of a run, or would keep of one in the store.
 
     None where neither has the run, or the images that they are counted on are not here.
+
+    Raises:
+        DamagedRun: they cannot be read.
     """
     kept, run = records.arrays(name), runs.Run(name)
     if kept or not run.finished:
@@ -119,5 +122,7 @@ def arrays_of(name: str) -> records.Arrays:
     config = recipes.recorded(run.record["run_type"], run.record["config"])
     try:
         return recipes.recipe_of(config).arrays(run, config, first_seed=True)
-    except InputError:
+    except DamagedRun:
+        raise
+    except InputError:  # the images are not here
         return {}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from kdlib.base import paths
-from kdlib.base.errors import InputError
+from kdlib.base.errors import DamagedRun, InputError
 from kdlib.measures.bcp_errors import tempered
 from kdlib.measures.cmi import GRID, cmi
 from kdlib.measures.metrics import measure
@@ -19,6 +19,7 @@ from kdlib.report.claims import c13
 from kdlib.report.claims.rules import Verdict, judge
 from kdlib.report.draw import lines
 from kdlib.report.sections import part_of
+from kdlib.store.runs import Run
 from kdlib.study.keeping import keep
 from kdlib.study.labels import study_of
 from kdlib.study.rows import table
@@ -135,6 +136,13 @@ def test_the_sweep_of_runs_and_of_records(study: str) -> None:
     figure = lines(both, "temperature", ["teacher_cmi", "student_accuracy"], base=2)
     drawn = [max((tuple(line.get_xdata()) for line in axes.lines), key=len) for axes in figure.axes]
     assert drawn == [GRID, (1.0, 2.0, 4.0)]
+
+
+def test_a_damaged_teacher_is_named_and_not_left_out(study: str) -> None:
+    teachers = table(study).query("run_type == 'teacher'")
+    (Run(str(teachers["run"].iloc[0])).path / "predictions.safetensors").write_bytes(b"torn")
+    with pytest.raises(DamagedRun, match=r"predictions\.safetensors"):
+        c13.sweep(teachers)
 
 
 def test_nothing_to_draw() -> None:
