@@ -48,7 +48,6 @@ pdf: .venv/installed  # of the pages that are there; needs Chromium or Chrome
 	$(BIN)/python book/pdf.py
 
 test: .venv/installed
-	$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache  # rooms import only rooms below them
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder  # small work on many threads only waits
 
 lab: .venv/installed  # a container's root is asked for no permission
