@@ -22,8 +22,9 @@ def advice(columns: Sequence[Column]) -> str:
     first, *others = columns
     lines = [*_teacher(first), _temperature(first)]
     for place, answer in enumerate(first.answers):
-        apart = [_otherwise(one, one.answers[place]) for one in others if _differ(answer, one.answers[place])]
-        lines.append(" ".join([_claim(answer), *apart]) if _claim(answer) else "")
+        if said := _claim(answer):
+            apart = [_otherwise(one, one.answers[place]) for one in others if _differ(answer, one.answers[place])]
+            lines.append(" ".join([said, *apart]))
     return "\n".join(f"- {line}" for line in lines if line)
 
 

@@ -221,8 +221,8 @@ def tabs(parts: Iterable[Part], body: Callable[[Part], Any], page: str = "") -> 
 
 def _answered(page: str, part: Part) -> str:
     """Return what a study finds of a page's claims; nothing of the one that decides, whose answer opens the page."""
-    asked = bool(page) and not part.decides and not part.chosen
-    found = [_markdown(sentence(one)) for one in of_page(page, part).answers if one.says] if asked else []
+    column = of_page(page, part) if page and not part.decides and not part.chosen else None
+    found = [_markdown(sentence(one)) for one in column.answers if one.says] if column else []
     return f'<div class="answer">{"".join(found)}</div>' if found else ""
 
 

@@ -115,9 +115,9 @@ def decided(page: str, parts: Sequence[Part]) -> Column | None:
 
 
 @functools.cache
-def of_page(page: str, part: Part) -> Column:
-    """Return what a study says of the claims of a page, worked out once for all that the page says of it."""
-    return columns_of(part, [claim.id for claim in CLAIMS if claim.page == page])[0]
+def of_page(page: str, part: Part) -> Column | None:
+    """Return what a study says of the claims of a page on its first dataset, worked out once; None without one."""
+    return next(iter(columns_of(part, [claim.id for claim in CLAIMS if claim.page == page])), None)
 
 
 def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
