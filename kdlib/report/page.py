@@ -127,7 +127,7 @@ def figure(drawn: Figure, name: str, caption: str, alt: str, rows: pd.DataFrame 
     words = f"max-width: {width}px; margin: 0.5rem 0 0; color: inherit; font-weight: normal; text-align: left"
     link = ""
     if rows is not None:
-        kept = _inside(rows.to_csv(index=False, float_format="%.6g").encode(), "text/csv")
+        kept = _inside(rows.to_csv(index=False, float_format="%.5g").encode(), "text/csv")
         link = f' <a download="{key}.csv" href="{kept}">Rows (CSV)</a>'
     whole = (
         f'<figure id="{key}" style="margin: 0.5rem 0"><img class="dark-light" src="{shown}" '
