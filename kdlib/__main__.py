@@ -23,7 +23,7 @@ from kdlib.base.files import write_atomically
 
 def _run(arguments: argparse.Namespace) -> None:
     """Make the runs of a JSON file of parameters, in which lists sweep."""
-    from kdlib.runs.plans import Planner
+    from kdlib.runs.plans import plan_all
     from kdlib.runs.recipes import RECIPES, recorded
     from kdlib.runs.sweeps import expand
 
@@ -41,11 +41,10 @@ def _run(arguments: argparse.Namespace) -> None:
     run_type = RECIPES.one(("student" if "teacher" in given else "teacher") if named is None else named).name
     if record is not None:
         given = recorded(run_type, given).model_dump()
-    planner = Planner()
-    planned = [planner.plan(config) for config in expand(run_type, given)]
+    plans = plan_all(expand(run_type, given))
     from kdlib.runs.execute import check, execute  # after them: it imports torch
 
-    for one in check(planned):
+    for one in check(plans):
         run = execute(one)
         print(f"{run.name}  {_headline(run.metrics, 3)}")
 

@@ -37,5 +37,9 @@ class DamagedRun(InputError):
         )
 
 
+class NoImages(InputError):
+    """Say that the images which something is counted on are not here."""
+
+
 class NotWritten(KdlibError, OSError):
     """Say which file cannot be written, and that what was there is kept."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from kdlib.base.errors import InputError
+from kdlib.base.errors import NoImages
 from kdlib.measures.confusion import ARRAY, count
 from kdlib.runs.recipes import recorded
 from kdlib.store.runs import Run
@@ -26,10 +26,9 @@ def counts_of(row: pd.Series[Any]) -> pd.DataFrame | None:
         from kdlib.runs.execute import labels_of
 
         run = Run(name)
-        answers = run.predictions()["test"].numpy()
-        with suppress(InputError):  # the images are not here
+        with suppress(NoImages):
             labels = labels_of(recorded(str(row["run_type"]), run.record["config"]))["test"]
-            counts, classes = count(answers, labels), tuple(run.record["classes"])
+            counts, classes = count(run.predictions()["test"].numpy(), labels), tuple(run.record["classes"])
     known = counts is not None and counts.shape == 2 * (len(classes),)
     return pd.DataFrame(counts, list(classes), list(classes)) if known else None
 

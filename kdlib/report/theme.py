@@ -177,12 +177,12 @@ def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
     (`overtrained_laplace`) the kind's, darker; other labels have one of `OTHERS`. Where no label has to do with a kind
     (temperatures, fractions), colours go from dark to light in order.
     """
-    wanted = list(dict.fromkeys(map(str, labels)))
-    if not any(kind in label for label in wanted for kind in MARKS):
-        return _ordered(wanted)
+    wanted = {label: _mark_of(label) for label in map(str, labels)}
+    if not any(wanted.values()):
+        return _ordered(list(wanted))
     given: dict[str, Mark] = {}
     for label in sorted(wanted, key=lambda label: (label not in MARKS, label)):
-        own = mark = _mark_of(label)
+        own = mark = wanted[label] or OTHERS[zlib.crc32(label.encode()) % len(OTHERS)]
         for shape in SHAPES:
             if mark not in given.values():
                 break
@@ -193,7 +193,8 @@ def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
     return {label: given[label] for label in wanted}
 
 
-def _mark_of(label: str) -> Mark:
+def _mark_of(label: str) -> Mark | None:
+    """Return the mark of the kind that a label is, begins or ends with; None where it has to do with none."""
     if label in MARKS:
         return MARKS[label]
     for kind in sorted(MARKS, key=len, reverse=True):
@@ -201,7 +202,7 @@ def _mark_of(label: str) -> Mark:
             return mixed(MARKS[kind], 255)
         if label.endswith(kind):
             return mixed(MARKS[kind], 0)
-    return OTHERS[zlib.crc32(label.encode()) % len(OTHERS)]
+    return None
 
 
 def mixed(mark: Mark, other: int) -> Mark:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from kdlib import data
 from kdlib.base.config import Config
-from kdlib.base.errors import InputError
+from kdlib.base.errors import InputError, NoImages
 from kdlib.data.dataset import Dataset
 from kdlib.runs.networks import check_weights, teacher_of
-from kdlib.runs.plans import Plan, Planner
+from kdlib.runs.plans import Plan, plan_all
 from kdlib.runs.recipes import recipe_of, resolve
 from kdlib.store import runs
 from kdlib.store.runs import Run
@@ -41,9 +41,12 @@ def labels_of(config: Config) -> Mapping[str, NDArray[np.int64]]:
     """Return the labels of validation and test images by split.
 
     Raises:
-        InputError: the images are not here.
+        NoImages: they are not here.
     """
-    images = dataset(config)
+    try:
+        images = dataset(config)
+    except InputError as error:
+        raise NoImages(str(error)) from None
     return {"val": images.val.labels.numpy(), "test": images.test.labels.numpy()}
 
 
@@ -54,8 +57,8 @@ def execute(config: Config | Plan) -> Run:
         InputError: something in the config is refused, before any work.
         RunLocked: another process is making this run.
     """
-    planned = config if isinstance(config, Plan) else Planner().plan(config)
-    return _ensure(planned, planned.config.retrain)
+    (one,) = plan_all([config])
+    return _ensure(one, one.config.retrain)
 
 
 def check(given: Sequence[Config | Plan]) -> list[Plan]:
@@ -64,11 +67,10 @@ def check(given: Sequence[Config | Plan]) -> list[Plan]:
     Raises:
         InputError: something in a config is refused.
     """
-    planner = Planner()
-    plans = [one if isinstance(one, Plan) else planner.plan(one) for one in given]
-    for planned in plans:
-        if not planned.run.finished or planned.config.retrain:
-            _checked(planned)
+    plans = plan_all(given)
+    for one in plans:
+        if not one.run.finished or one.config.retrain:
+            _checked(one)
     return plans
 
 

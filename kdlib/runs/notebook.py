@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from kdlib.base.config import Config, unknown
 from kdlib.base.errors import InputError
-from kdlib.runs.plans import Plan, Planner
+from kdlib.runs.plans import Plan, plan_all
 from kdlib.runs.recipe import Recipe
 from kdlib.runs.recipes import RECIPES
 from kdlib.runs.sweeps import expand
@@ -95,11 +95,10 @@ def validate(notebook: str, namespace: Mapping[str, Any]) -> list[Plan]:
     Raises:
         InputError: what `configs` refuses, or what does not fit the dataset, the store or this machine.
     """
-    planner = Planner()
-    planned = [planner.plan(config) for config in configs(notebook, namespace)]
+    plans = plan_all(configs(notebook, namespace))
     from kdlib.runs.execute import check  # after them: it imports torch
 
-    return check(planned)
+    return check(plans)
 
 
 def samples_note(plans: Sequence[Plan], samples: Any) -> Markdown | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,16 @@ class Planner:
                 f"{parameter} = {text!r} is refused: it is no run in the store, no <study>/<label> and none of {known}."
             )
         return _finished(text, parameter)
+
+
+def plan_all(given: Iterable[Config | Plan]) -> list[Plan]:
+    """Return the plans of configs, what they share looked up once; a plan is its own.
+
+    Raises:
+        InputError: as `plan`.
+    """
+    planner = Planner()
+    return [one if isinstance(one, Plan) else planner.plan(one) for one in given]
 
 
 def plan(config: Config) -> Plan:

@@ -115,6 +115,6 @@ class Recipe(Generic[C]):
             first_seed: whether it belongs to the first seed that has such runs.
 
         Raises:
-            InputError: they are counted on images that are not here.
+            NoImages: they are counted on images that are not here.
         """
         return {}

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from kdlib.base import paths
-from kdlib.base.errors import DamagedRun, InputError
+from kdlib.base.errors import DamagedRun, InputError, NoImages
 from kdlib.runs import studies
 from kdlib.runs.recipes import recipe_of, recorded
 from kdlib.store import runs
@@ -62,8 +62,8 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
                     kept[name] = record_of(run, first_seed=seed == first[run.record["run_type"]])
             except DamagedRun as error:  # only now, since histories and arrays are read here
                 warnings.warn(str(error), stacklevel=2)
-            except InputError as error:
-                raise InputError(f"{name} is not kept, for what is kept of it takes its images: {error}") from None
+            except NoImages as error:
+                raise NoImages(f"{name} is not kept, for what is kept of it takes its images: {error}") from None
         records.write(file, ({**one, **about[name].columns} for name, one in kept.items()))
         count += len(kept)
         written.add(file)

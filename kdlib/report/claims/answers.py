@@ -154,9 +154,8 @@ def _answer(claim: Claim, frame: pd.DataFrame, dataset: str, waiting: str) -> An
     rows = frame[~drawn]
     if rows.empty:
         return Answer(claim, dict.fromkeys(claim.treated))
-    said = Answer(claim, claim.effects(rows), note=claim.note(rows, dataset) if claim.note else "")
-    if claim.limit is not None:
-        said = replace(said, limit=claim.limit(rows))
+    note = claim.note(rows, dataset) if claim.note else ""
+    said = Answer(claim, claim.effects(rows), note=note, limit=claim.limit(rows, claim.treated) if claim.limit else "")
     if claim.guard is not None:
         said = replace(said, guards={name: one for name, one in claim.guard.effects(rows).items() if one})
     control = against_control(rows) if claim.of_mcmi else rows.iloc[:0]

@@ -31,6 +31,6 @@ CLAIM = Claim(
     treated=MEMBERS,
     baseline="deterministic",
     effects=effects,
-    limit=lambda frame: weaker(frame, MEMBERS),
+    limit=weaker,
     note=lambda frame, dataset: note(frame, dataset, effects),
 )

@@ -35,7 +35,7 @@ CLAIM = Claim(
     treated=MEMBERS,
     baseline="deterministic",
     effects=effects,
-    limit=lambda frame: weaker(frame, MEMBERS),
+    limit=weaker,
     advice=(
         "**A Bayesian teacher pays** in the students' accuracy.",
         "**Do not train a Bayesian teacher for the students' accuracy alone.**",

@@ -63,5 +63,5 @@ CLAIM = Claim(
     baseline="deterministic",
     relative=True,
     effects=effects,
-    limit=lambda frame: weaker(frame, MEMBERS),
+    limit=weaker,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -76,7 +76,7 @@ class Claim:
     """Whether what MCMI gains over its control, the same fine-tuning without CMI, stands beside."""
     note: Callable[[pd.DataFrame, str], str] | None = None
     """Says what stands beside the verdict, of a study's rows on a dataset and its name; enters no verdict."""
-    limit: Callable[[pd.DataFrame], str] | None = None
-    """Says what else than the claim may lie behind the effect, of a study's rows on a dataset; enters no verdict."""
+    limit: Callable[[pd.DataFrame, Sequence[str]], str] | None = None
+    """Says what else may lie behind the effects, of a study's rows on a dataset and the family; enters no verdict."""
     advice: tuple[str, str] = ("", "")
     """What to do in practice where the claim is supported, and where it is not."""
