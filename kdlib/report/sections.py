@@ -110,27 +110,24 @@ def waits_for(study: studies.Study, there: Collection[str]) -> str:
 
 def named(frame: pd.DataFrame) -> pd.DataFrame:
     """Add `group`: a row's teacher label, with as many settings as tell rows of the same label apart."""
-
-    def texts(rows: pd.DataFrame) -> pd.Series[Any]:
-        settings, differing, parts = rows.reindex(columns=list(SETTINGS)).astype(str), list[str](), 1
-        for name in SETTINGS:
-            finer = len(settings[[*differing, name]].drop_duplicates())
-            if finer > parts:  # else it differs only together with those before it
-                differing, parts = [*differing, name], finer
-        label = str(rows["teacher_label"].iloc[0])
-        values = (
-            [f"{SHORT.get(n, n.replace('_', ' '))} {_number(row[n])}" for n in differing if _given(row[n])]
-            for _, row in rows.iterrows()
-        )
-        return pd.Series([" ".join([label, *parts]) for parts in values], index=rows.index)
-
-    groups = [texts(rows) for _, rows in frame.groupby("teacher_label", sort=False)]
-    return frame.assign(group=pd.concat(groups)) if groups else frame.assign(group="")
+    there = [name for name in SETTINGS if name in frame]
+    labels, settings = frame["teacher_label"].astype(str), [[_given(value) for value in frame[name]] for name in there]
+    rows = list(zip(labels, *settings, strict=True))
+    texts = dict[tuple[str, ...], str]()
+    for label in dict.fromkeys(labels):
+        own = list(dict.fromkeys(row for row in rows if row[0] == label))
+        differing, groups = list[int](), 1
+        for place in range(1, len(there) + 1):
+            finer = len({tuple(row[k] for k in (*differing, place)) for row in own})
+            if finer > groups:  # else it differs only together with those before it
+                differing, groups = [*differing, place], finer
+        heads = {k: SHORT.get(there[k - 1], there[k - 1].replace("_", " ")) for k in differing}
+        texts |= {row: " ".join([label, *(f"{head} {row[k]}" for k, head in heads.items() if row[k])]) for row in own}
+    return frame.assign(group=[texts[row] for row in rows])
 
 
-def _given(value: Any) -> bool:
-    return bool(pd.notna(value)) and value != ""
-
-
-def _number(value: object) -> str:
+def _given(value: Any) -> str:
+    """Return a setting as text; nothing of none."""
+    if pd.isna(value):
+        return ""
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from kdlib.report.theme import any_script
 
@@ -16,26 +18,33 @@ def png(drawn: Figure, photographs: bool = False) -> bytes:
 
     A palette of 128 colours is a third of the size of the same figure as SVG, whose text is outlines.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
-    buffer, small = _saved(drawn, format="png", dpi=192, metadata={"Software": None}), io.BytesIO()
-    if photographs:
-        return buffer.getvalue()
-    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG")
-    return small.getvalue()
+    drawn.set_dpi(192)
+    canvas, buffer = FigureCanvasAgg(drawn), io.BytesIO()
+    with any_script():
+        _lay_out(drawn)
+        canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    picture = Image.fromarray(pixels).convert("RGB")
+    if not photographs:  # by octree: a tenth of the time of the default, median cut, and pale dots keep their hue
+        picture = picture.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def svg(drawn: Figure) -> bytes:
     """Return a figure as SVG, the same on every call."""
-    return _saved(drawn, format="svg", metadata={"Date": None, "Creator": None}).getvalue()
-
-
-def _saved(drawn: Figure, **options: Any) -> io.BytesIO:
-    """Save a figure, laid out once: each drawing lays out anew and moves things by a hair."""
     buffer = io.BytesIO()
     with any_script():
-        if layout := drawn.get_layout_engine():
-            layout.execute(drawn)
-            drawn.set_layout_engine("none")
-        drawn.savefig(buffer, **options)
-    return buffer
+        _lay_out(drawn)
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _lay_out(drawn: Figure) -> None:
+    """Lay a figure out once: each drawing would lay out anew and move things by a hair."""
+    if layout := drawn.get_layout_engine():
+        layout.execute(drawn)
+        drawn.set_layout_engine("none")
