@@ -53,8 +53,10 @@ def against_control(rows: pd.DataFrame) -> pd.DataFrame:
 
 def texts(rows: pd.DataFrame, names: Sequence[str]) -> pd.Series[str]:
     """Write what each row has in some columns, so that rows can be told apart by it; a missing column says nothing."""
-    values = rows.reindex(columns=list(names)).itertuples(index=False)
-    return pd.Series([" ".join(map(str, one)) for one in values], index=rows.index, dtype=str)
+    values = rows.reindex(columns=list(names))
+    number = values.groupby(list(names), sort=False, dropna=False).ngroup()  # a text a group: rows are thousands
+    groups = values[~number.duplicated()].itertuples(index=False)
+    return number.map({k: " ".join(map(str, one)) for k, one in enumerate(groups)}).astype(str)
 
 
 def chosen(
@@ -73,18 +75,13 @@ def chosen(
     """
     if rows.empty:
         return rows
-    keys = list(by)
-    setting = texts(rows, free)
-    ordered = rows.assign(setting=setting).sort_values([name for name in free if name in rows], kind="stable")
-    table = ordered.groupby([*keys, "setting"], sort=False, dropna=False)
-    found = table.agg(seeds=("seed", "nunique"), mean=(value, "mean")).reset_index()
+    keys, names = list(by), list(free)
+    setting = rows.reindex(columns=names).groupby(names, dropna=False).ngroup()  # numbered from the smallest
+    groups = rows.assign(setting=setting).groupby([*keys, "setting"], dropna=False)
+    found = groups.agg(seeds=("seed", "nunique"), mean=(value, "mean")).round({"mean": 9}).reset_index()
     most = found.groupby(keys, dropna=False)["seeds"].transform("max")
-    found = found[found["seeds"] == most]
-    found["mean"] = found["mean"].round(9)
-    best = found.loc[found.groupby(keys, sort=False, dropna=False)["mean"].idxmax()]
-    kept = pd.MultiIndex.from_frame(best[[*keys, "setting"]])
-    own = pd.MultiIndex.from_frame(rows[keys].assign(setting=setting))
-    return rows[own.isin(kept)]
+    best = found[found["seeds"] == most].groupby(keys, dropna=False)["mean"].idxmax()
+    return rows[groups.ngroup().isin(best)]
 
 
 def effect(

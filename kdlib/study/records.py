@@ -125,13 +125,14 @@ def frame(study: str | None = None) -> pd.DataFrame:
     return _frame(tuple((file, _written(file)) for file in files(study)))
 
 
-def histories(runs: Iterable[str]) -> dict[str, pd.DataFrame]:
-    """Return the kept steps of runs' histories, by run; without those of which no record has any."""
-    wanted, found = set(runs), dict[str, pd.DataFrame]()
+def histories(runs: Iterable[str]) -> pd.DataFrame:
+    """Return the kept steps of runs' histories, one under the other, each with its `run`; none of unknown runs."""
+    wanted, parts = set(runs), [pd.DataFrame(columns=["run", *STEP])]
     for file in files() if wanted else []:
-        kept = _histories(file, _written(file))
-        found |= {run: kept[run] for run in wanted & kept.keys()}
-    return found
+        if not wanted.isdisjoint(_light(file, _written(file))["run"].to_pylist()):
+            steps = _histories(file, _written(file))
+            parts.append(steps[steps["run"].isin(wanted)])
+    return pd.concat(parts[1:] or parts).drop_duplicates(["run", "step"])
 
 
 def arrays(run: str) -> Arrays:
@@ -240,13 +241,13 @@ def _frame(written: tuple[tuple[Path, int], ...]) -> pd.DataFrame:
 
 
 @functools.cache
-def _histories(file: Path, _: int) -> dict[str, pd.DataFrame]:
+def _histories(file: Path, _: int) -> pd.DataFrame:
     table = _columns(file, ("run", "history")).combine_chunks()
     lists = table["history"].combine_chunks()
-    steps = arrow.Table.from_struct_array(lists.flatten()).to_pandas()
+    steps: pd.DataFrame = arrow.Table.from_struct_array(lists.flatten()).to_pandas()
     lengths = lists.value_lengths().fill_null(0).to_numpy()
     steps.insert(0, "run", np.repeat(table["run"].to_numpy(), lengths))
-    return {str(name): part for name, part in steps.groupby("run", sort=False)}
+    return steps
 
 
 @functools.cache

@@ -98,14 +98,11 @@ def histories(frame: pd.DataFrame) -> pd.DataFrame:
 
     Runs give every step; records keep the steps that end an epoch.
     """
-    kept, parts = records.histories(frame.loc[frame["source"] == "record", "run"]), []
-    for _, one in frame.iterrows():
-        name = str(one["run"])
-        part = runs.Run(name).history() if one["source"] == "run" else kept.get(name, pd.DataFrame())
-        if len(part):
-            more = {key: one.get(key) for key in ("run", "label", "teacher", "seed") if key in one}
-            parts.append(part.drop(columns="run", errors="ignore").assign(**more))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    own = frame["source"] == "run"
+    made = [runs.Run(name).history().assign(run=name) for name in frame.loc[own, "run"]]
+    past = [one for one in (*made, records.histories(frame.loc[~own, "run"])) if len(one)]
+    about = frame[[name for name in ("run", "label", "teacher", "seed") if name in frame]]
+    return about.merge(pd.concat(past), on="run") if past else about.iloc[:0]
 
 
 def arrays_of(name: str) -> records.Arrays:

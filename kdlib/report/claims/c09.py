@@ -10,11 +10,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kdlib.base.config import Config
-from kdlib.report.choice import CONTROL, chosen, texts
+from kdlib.report.choice import CONTROL, TRAINING, chosen, texts
 from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
 from kdlib.report.inference import Effect, mean_interval
-from kdlib.training.config import TrainingConfig
 
 BASELINE, TREATED = "deterministic", "mcmi"
 FAMILY = ("kd", "fitnet", "at", "pkt", "sp", "cc", "rkd", "vid", "crd", "dkd", "reviewkd", "hsakd")
@@ -31,11 +29,10 @@ def compared(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """
     if students.empty:
         return
-    shared = [name for name in TrainingConfig.model_fields if name not in Config.model_fields and name in students]
     label = students["label"].astype(str)
     taught = students["teacher_label"].isin((BASELINE, TREATED, CONTROL))
     rows = students[taught & ~label.str.startswith(ELSEWHERE)]
-    setting = texts(rows, ["architecture", *shared])
+    setting = texts(rows, TRAINING)
     own = rows["label"].astype(str).str.startswith("frameworks")
     own = own if own.any() else rows["framework"] != "kd"
     order = {name: k for k, name in enumerate(FAMILY)}

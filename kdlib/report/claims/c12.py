@@ -9,12 +9,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kdlib.base.config import Config
-from kdlib.report.choice import FREE, chosen, texts
+from kdlib.report.choice import FREE, TRAINING, chosen, texts
 from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, first
 from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.words import differences
-from kdlib.training.config import TrainingConfig
 
 BASELINE, TREATED, FLOOR = "deterministic", "mcmi", "one_hot"
 OMITTED, KEPT = "test_omitted_accuracy", "test_kept_accuracy"
@@ -36,8 +34,7 @@ def compared(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
     rows = rows.assign(
         omit_classes=spec, omitted=omitted, **{KEPT: rows[KEPT].where(omitted > 0, rows["test_accuracy"])}
     )
-    shared = [name for name in TrainingConfig.model_fields if name not in (*Config.model_fields, "omit_classes")]
-    training = texts(rows, [name for name in shared if name in rows])
+    training = texts(rows, [name for name in TRAINING if name != "omit_classes"])
     for one in dict.fromkeys(training[rows["omitted"] > 0]):
         part = rows[training == one]
         taught = texts(part, ("teacher_label", *FREE))
