@@ -74,9 +74,7 @@ def at_temperature(frame: pd.DataFrame, temperature: float | None) -> pd.DataFra
 
 def rank_correlation(a: pd.Series[float], b: pd.Series[float]) -> float:
     """Return Spearman's rank correlation; NaN where all values of a side are equal, which have no order."""
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(a, b).statistic) if a.nunique() > 1 and b.nunique() > 1 else math.nan
+    return float(a.rank().corr(b.rank())) if a.nunique() > 1 and b.nunique() > 1 else math.nan
 
 
 def within_seeds(rows: pd.DataFrame, measure: str = DISTANCE, labels: Sequence[str] = APART) -> Effect | None:

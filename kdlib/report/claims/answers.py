@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pandas as pd
 
@@ -141,23 +141,24 @@ def answers(
             and wait for none.
         of: claims; all of them by default.
     """
-    asked = [claim for claim in CLAIMS if of is None or claim.id in of]
-    return tuple(_answer(claim, frame, dataset, waiting) for claim in asked)
-
-
-def _answer(claim: Claim, frame: pd.DataFrame, dataset: str, waiting: str) -> Answer:
     drawn = frame["run_type"] == RunType.SYNTHETIC
+    synthetic, rows = frame[drawn], frame[~drawn]
+    control = rows.iloc[:0] if waiting else against_control(rows)
+    asked = [claim for claim in CLAIMS if of is None or claim.id in of]
+    return tuple(_answer(claim, synthetic if claim.page == "synthetic" else rows, control, dataset, waiting)
+                 for claim in asked)  # fmt: skip
+
+
+def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: str, waiting: str) -> Answer:
     if claim.page == "synthetic":
-        return Answer(claim, claim.effects(frame[drawn]))
+        return Answer(claim, claim.effects(rows))
     if waiting:
         return Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting)
-    rows = frame[~drawn]
     if rows.empty:
         return Answer(claim, dict.fromkeys(claim.treated))
     note = claim.note(rows, dataset) if claim.note else ""
-    said = Answer(claim, claim.effects(rows), note=note, limit=claim.limit(rows, claim.treated) if claim.limit else "")
-    if claim.guard is not None:
-        said = replace(said, guards={name: one for name, one in claim.guard.effects(rows).items() if one})
-    control = against_control(rows) if claim.of_mcmi else rows.iloc[:0]
-    due = {name: one for name, one in claim.effects(control).items() if one} if len(control) else {}
-    return replace(said, due=due)
+    limit = claim.limit(rows, claim.treated) if claim.limit else ""
+    guards = claim.guard.effects(rows) if claim.guard else {}
+    due = claim.effects(control) if claim.of_mcmi and len(control) else {}
+    guards, due = ({name: one for name, one in each.items() if one} for each in (guards, due))
+    return Answer(claim, claim.effects(rows), guards, note, limit, due)
