@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
@@ -93,10 +94,9 @@ def test_dots_write_n_and_draw_t_intervals() -> None:
     assert "test accuracy (%)" in words(figure)
     (axes,) = figure.axes
     effect = mean_interval(100 * frame[frame.teacher_label == "one_hot"]["test_accuracy"].to_numpy())
-    bars = [np.asarray(line.get_xdata(), float) for line in axes.lines if len(line.get_xdata()) > 1]
-    assert any(
-        np.nanmin(bar) == pytest.approx(effect.low) and np.nanmax(bar) == pytest.approx(effect.high) for bar in bars
-    )
+    bars = [bar for drawn in axes.collections if isinstance(drawn, LineCollection) for bar in drawn.get_segments()]
+    np.testing.assert_allclose(bars[0], [[effect.low, 0], [effect.high, 0]])
+    assert len(bars) == len(TEACHERS)
     assert next(tick.get_text() for tick in axes.get_yticklabels()) == "one-hot"
     assert "n = 1" in words(dots(runs(seeds=1), "test_accuracy"))
     strip = dots(frame, "gain", strip=0.005).axes[0].patches[0]

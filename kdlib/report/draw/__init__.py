@@ -79,14 +79,15 @@ def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", s
     figure, (axes,) = canvas(1.0 + 0.4 * max(len(order), 2))
     if strip is not None:
         _ground(axes.axvspan, axes.axvline, strip * axis_of(x)[1])
-    same: dict[str, Any] = {"data": shown, "x": x, "y": y, "hue": y, "order": order, "hue_order": order, "ax": axes,
-                            "palette": {label: one.color for label, one in marks.items()}, "legend": False}  # fmt: skip
-    seaborn.stripplot(**same, jitter=False, alpha=0.35, size=5.5)
-    seaborn.pointplot(**same, errorbar=t95, linestyles="none", markers=[mark.marker for mark in marks.values()],
-                      markersize=8, capsize=0.25, err_kws={"linewidth": 2.2})  # fmt: skip
-    for place, label in enumerate(order):
-        n = int((shown[y] == label).sum())
-        axes.text(1.015, place, f"n = {n}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
+    palette = {label: one.color for label, one in marks.items()}
+    seaborn.stripplot(shown, x=x, y=y, hue=y, order=order, palette=palette, legend=False, ax=axes,
+                      jitter=False, alpha=0.35, size=5.5)  # fmt: skip
+    # Not by seaborn's pointplot, which draws each label's interval in every label's row: 0.15 s for sixteen.
+    for place, (label, one) in enumerate(shown.groupby(y, sort=False)[x]):
+        across, mark = np.abs(np.subtract(t95(one), one.mean()))[:, None], marks[str(label)]
+        axes.errorbar(one.mean(), place, xerr=across, fmt=mark.marker, color=mark.color, markersize=8, capsize=5,
+                      elinewidth=2.2, capthick=2.2)  # fmt: skip
+        axes.text(1.015, place, f"n = {len(one)}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
     axes.set_yticks(range(len(order)), [wrapped(label) for label in order])
     axes.set(xlabel=axis or axis_of(x)[0], ylabel="")
     axes.locator_params(axis="x", nbins=7)  # long numbers would run into each other
