@@ -94,8 +94,9 @@ def test_dots_write_n_and_draw_t_intervals() -> None:
     assert "test accuracy (%)" in words(figure)
     (axes,) = figure.axes
     effect = mean_interval(100 * frame[frame.teacher_label == "one_hot"]["test_accuracy"].to_numpy())
-    bars = [bar for drawn in axes.collections if isinstance(drawn, LineCollection) for bar in drawn.get_segments()]  # type: ignore[no-untyped-call]
-    np.testing.assert_allclose(bars[0], [[effect.low, 0], [effect.high, 0]])
+    bars = [one for one in axes.collections if isinstance(one, LineCollection)]
+    ends = [bar.get_segments()[0] for bar in bars]
+    np.testing.assert_allclose(ends[0], [[effect.low, 0], [effect.high, 0]])
     assert len(bars) == len(TEACHERS)
     assert next(tick.get_text() for tick in axes.get_yticklabels()) == "one-hot"
     assert "n = 1" in words(dots(runs(seeds=1), "test_accuracy"))
