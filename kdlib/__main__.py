@@ -158,7 +158,7 @@ def _labels(arguments: argparse.Namespace) -> None:
 
 
 def _picture(arguments: argparse.Namespace) -> None:
-    """Draw the pictures of the study, which the README shows, from the records."""
+    """Draw the picture of the study, which the README shows, from the records."""
     from kdlib.report import front, sections
     from kdlib.report.claims.answers import columns_of
     from kdlib.report.draw import files
@@ -167,10 +167,9 @@ def _picture(arguments: argparse.Namespace) -> None:
     shown = front.pictured(columns)
     if not shown:
         raise InputError("no study has records of teachers with known distances for every planned seed: run it first.")
-    for number, (column, rows) in enumerate(shown):  # by number: a dataset's name may be a path
-        file = paths.ROOT / "book" / "_static" / (f"study-{number}.svg" if number else "study.svg")
-        write_atomically(file, files.svg(front.picture(column, rows, front.ceiling(column))))
-        print(file)
+    file = paths.ROOT / "book" / "_static" / "study.svg"
+    write_atomically(file, files.svg(front.picture(shown)))
+    print(file)
 
 
 def _unpack(arguments: argparse.Namespace) -> None:

@@ -6,20 +6,21 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from kdlib.report import goes_with, page
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.rules import Verdict
-from kdlib.report.draw import against, level
+from kdlib.report.draw import crosses, level
 from kdlib.report.goes_with import DISTANCE
 from kdlib.report.inference import Effect, paired
 from kdlib.report.laboratory import CEILING, differences
-from kdlib.report.theme import name_of
+from kdlib.report.theme import canvas, legend, literal, marks_of, name_of
 from kdlib.report.truths import EXACT, called
 from kdlib.report.words import interval, plain, signed
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 BASELINE = "deterministic"
@@ -31,13 +32,13 @@ COUNTED = {
     Verdict.NOT_RUN: ("was not measured", "were not measured"),
 }
 CAPTION = (
-    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher on {}: how far its answers to "
-    "test images lie from the {}, and how much more accurate its students are than students of labels, at the "
-    "temperature that validation images choose. Bars are 95 % t intervals."
+    "Does a teacher that is nearer to the truth teach better? Each mark is a teacher: how far its answers to test "
+    "images lie from the {}, and how much more accurate its students are than students of labels, at the temperature "
+    "that validation images choose. Bars are 95 % t intervals."
 )
 ALT = (
-    "One mark a teacher: gain of its students in points against its distance to the {} in nats, with a line for "
-    "students of labels (zero){}."
+    "A panel a dataset, one mark a teacher: gain of its students in points against its distance to the {} in nats, "
+    "with a line for students of labels (zero){}."
 )
 
 
@@ -52,35 +53,36 @@ def pictured(columns: Sequence[Column]) -> list[tuple[Column, pd.DataFrame]]:
     return [(column, rows) for column, rows in known if rows["seed"].nunique() > 1]
 
 
-def picture(column: Column, rows: pd.DataFrame, top: Effect | None) -> Figure:
-    """Draw each teacher's distance against what its students gain, with 95 % t intervals both ways.
+def picture(shown: Sequence[tuple[Column, pd.DataFrame]]) -> Figure:
+    """Draw each teacher's distance against what its students gain, with 95 % t intervals both ways, a panel a dataset.
 
     Args:
-        column: of `pictured`, with its rows.
-        rows: a row a teacher and seed.
-        top: the ceiling; none where nobody knows it.
+        shown: from `pictured`, at least one.
     """
-    order = rows.groupby("teacher_label")[DISTANCE].mean().sort_values().index
-    ordered = rows.set_index("teacher_label").loc[order].reset_index()
-    figure = against(ordered, [DISTANCE], "gain")
-    (axes,) = figure.axes
-    truth = "BCP" if called(column.frame) == EXACT else "people"
-    axes.set(xlabel=f"KL({truth} ‖ teacher) (nats), as trained", ylabel="gain over labels (points)")
-    level(axes, 0, "one-hot labels")
-    if top is not None:
-        level(axes, 100 * top.mean, "exact BCPs", dashed=True)
-        axes.margins(y=0.12)
+    means = (rows.groupby("teacher_label")[DISTANCE].mean().sort_values() for _, rows in shown)
+    marks = marks_of(dict.fromkeys(label for one in means for label in one.index))  # the nearest first
+    figure, panels = canvas(3.3 * len(shown) + 0.4, len(shown))
+    for axes, (column, rows) in zip(panels, shown, strict=True):
+        crosses(axes, rows, DISTANCE, "gain", marks, "teacher_label")
+        truth = "BCP" if called(column.frame) == EXACT else "people"
+        axes.set(xlabel=f"KL({truth} ‖ teacher) (nats), as trained", ylabel="gain over labels (points)")
+        axes.set_title(f"{literal(column.dataset)}, n = {rows['seed'].nunique()}")
+        level(axes, 0, "one-hot labels")
+        if top := ceiling(column):
+            level(axes, 100 * top.mean, "exact BCPs", dashed=True)
+            axes.margins(y=0.12)
+    legend(figure, marks)
     return figure
 
 
 def show(columns: Sequence[Column]) -> None:
-    """Show the pictures of all datasets that have one, beside each other where there is room."""
-    with page.beside():
-        for column, rows in pictured(columns):
-            truth, top = called(column.frame), ceiling(column)
-            alt = ALT.format(truth, " and of the exact probabilities" if top else "")
-            name = f"study {column.part.name} {column.dataset}"
-            page.figure(picture(column, rows, top), name, CAPTION.format(column.dataset, truth), alt, rows)
+    """Show the picture of the study: all datasets whose distances are known."""
+    if shown := pictured(columns):
+        truths = " and the ".join(f"{called(column.frame)} on {column.dataset}" for column, _ in shown)
+        exact = any(ceiling(column) for column, _ in shown)
+        alt = ALT.format(truths, " and one for students of exact probabilities" if exact else "")
+        rows = pd.concat([one.assign(dataset=column.dataset) for column, one in shown])
+        page.figure(picture(shown), "study", CAPTION.format(truths), alt, rows)
 
 
 def sentences(column: Column) -> list[str]:

@@ -188,15 +188,6 @@ def folded(title: str) -> Iterator[None]:
     show(_fold(title, "\n".join(outputs)))
 
 
-@contextmanager
-def beside() -> Iterator[None]:
-    """Show what is displayed inside beside each other where there is room, else one below the other."""
-    with _taken() as outputs:
-        yield
-    if outputs:
-        show(f'<div class="beside">{"".join(outputs)}</div>')
-
-
 def tabs(parts: Iterable[Part], body: Callable[[Part], Any], page: str = "") -> None:
     """Show each study's part of a page in a tab of its own, the first open: its figures, then the rest folded.
 

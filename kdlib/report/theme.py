@@ -254,22 +254,22 @@ def wrapped(label: object) -> str:
     return words if len(words) <= 14 else "\n".join([head, *textwrap.wrap(rest, 26)])
 
 
-def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[Any, int]) -> None:
+def legend(figure: Figure, marks: Mapping[str, Mark], counts: Mapping[Any, int] | None = None) -> None:
     """Put a legend below the panels, in columns that fit, and make room for it; n stands once where it is the same.
 
     Args:
         figure: whose panels are drawn.
         marks: by label.
-        counts: seeds, by label.
+        counts: seeds, by label; none where the panels say it.
     """
     from matplotlib.lines import Line2D
 
-    same = len(set(counts.values())) == 1
-    texts = [name_of(label) + ("" if same else f" (n = {counts[label]})") for label in marks]
+    different = sorted(set((counts or {}).values()))
+    texts = [name_of(label) + (f" (n = {counts[label]})" if counts and different[1:] else "") for label in marks]
     longest = max(map(len, texts))
     handles = [Line2D([], [], color=mark.color, marker=mark.marker, linestyle=mark.line, label=text)
                for text, mark in zip(texts, marks.values(), strict=True)]  # fmt: skip
     columns = min(len(handles), 3 if longest <= 17 else 2 if longest <= 31 else 1)
-    figure.set_figheight(figure.get_figheight() + 0.25 * (math.ceil(len(handles) / columns) + same))
-    title = f"n = {next(iter(counts.values()))} each" if same else None
+    title = f"n = {different[0]} each" if len(different) == 1 else None
+    figure.set_figheight(figure.get_figheight() + 0.25 * (math.ceil(len(handles) / columns) + bool(title)))
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, title=title, columnspacing=1.2)

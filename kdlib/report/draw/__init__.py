@@ -89,7 +89,7 @@ def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", s
                       elinewidth=2.2, capthick=2.2)  # fmt: skip
         axes.text(1.015, place, f"n = {len(one)}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
     axes.set_yticks(range(len(order)), [wrapped(label) for label in order])
-    axes.set(xlabel=axis or axis_of(x)[0], ylabel="")
+    axes.set(xlabel=axis or axis_of(x)[0], ylabel="", ylim=(len(order) - 0.5, -0.5))
     axes.locator_params(axis="x", nbins=7)  # long numbers would run into each other
     return figure
 
@@ -135,8 +135,6 @@ def lines(
 def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_label", sharey: bool = True) -> Figure:
     """Draw a panel a measure across: a mark a group at both means over seeds, bars 95 % t intervals both ways.
 
-    Seaborn has no bars both ways: matplotlib draws them.
-
     Args:
         rows: one row a group and seed.
         xs: measures across, a panel each.
@@ -144,20 +142,24 @@ def against(rows: pd.DataFrame, xs: Sequence[str], y: str, by: str = "teacher_la
         by: the column of groups.
         sharey: whether the panels share the axis along.
     """
-    shown = scaled(rows, [*xs, y], [by])
-    counts = shown.astype({by: str})[by].value_counts(sort=False)
+    counts = rows.astype({by: str})[by].value_counts(sort=False)
     marks = marks_of(counts.index)
     figure, panels = canvas(3.1 * len(xs) + 0.6, len(xs), sharey=sharey)
     for axes, x in zip(panels, xs, strict=True):
-        for group, part in shown.dropna(subset=[x, y]).groupby(by, sort=False):
-            mark, middle = marks[str(group)], part[[x, y]].mean()
-            across, along = (np.abs(np.subtract(t95(part[name]), middle[name]))[:, None] for name in (x, y))
-            axes.errorbar(middle[x], middle[y], along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
-            size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
-            axes.plot(*middle, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
-        axes.set(xlabel=axis_of(x)[0], ylabel=axis_of(y)[0])
+        crosses(axes, rows, x, y, marks, by)
     legend(figure, marks, counts.to_dict())
     return figure
+
+
+def crosses(axes: Axes, rows: pd.DataFrame, x: str, y: str, marks: Mapping[str, Mark], by: str) -> None:
+    """Draw one panel of `against`. Seaborn has no bars both ways: matplotlib draws them."""
+    for group, part in scaled(rows, [x, y], [by]).dropna(subset=[x, y]).groupby(by, sort=False):
+        mark, middle = marks[str(group)], part[[x, y]].mean()
+        across, along = (np.abs(np.subtract(t95(part[name]), middle[name]))[:, None] for name in (x, y))
+        axes.errorbar(middle[x], middle[y], along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
+        size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
+        axes.plot(*middle, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
+    axes.set(xlabel=axis_of(x)[0], ylabel=axis_of(y)[0])
 
 
 def heat(means: pd.DataFrame, chosen: Mapping[str, str], axis: str) -> Figure:
