@@ -84,6 +84,12 @@ def chosen(
     return rows[groups.ngroup().isin(best)]
 
 
+def ranked(rows: pd.DataFrame, value: str, by: str = "teacher_label", ascending: bool = True) -> pd.DataFrame:
+    """Return the rows with the groups of the column `by` in the order of their means of a measure."""
+    order = rows.groupby(by)[value].mean().sort_values(ascending=ascending).index
+    return rows.set_index(by).loc[order].reset_index()
+
+
 def effect(
     rows: pd.DataFrame,
     treated: Hashable,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from kdlib.report.choice import effect
+from kdlib.report.choice import effect, ranked
 from kdlib.report.draw import dots
 from kdlib.report.theme import name_of
 
@@ -41,8 +41,7 @@ def multiples(rows: pd.DataFrame) -> pd.DataFrame:
 
 def drawn(rows: pd.DataFrame, name: str) -> Figure:
     """Draw one of `TIMES`, a row a group, the cheapest first; equal steps of the axis multiply the time alike."""
-    order = rows.groupby("group")[name].mean().sort_values().index
-    return in_times(dots(rows.set_index("group").loc[order].reset_index(), name, "group", strip=0))
+    return in_times(dots(ranked(rows, name, "group"), name, "group", strip=0))
 
 
 def in_times(figure: Figure) -> Figure:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib.report import goes_with, page
+from kdlib.report.choice import ranked
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.rules import Verdict
@@ -59,8 +60,7 @@ def picture(shown: Sequence[tuple[Column, pd.DataFrame]]) -> Figure:
     Args:
         shown: from `pictured`, at least one.
     """
-    means = (rows.groupby("teacher_label")[DISTANCE].mean().sort_values() for _, rows in shown)
-    marks = marks_of(dict.fromkeys(label for one in means for label in one.index))  # the nearest first
+    marks = marks_of(dict.fromkeys(label for _, rows in shown for label in ranked(rows, DISTANCE)["teacher_label"]))
     figure, panels = canvas(3.3 * len(shown) + 0.4, len(shown))
     for axes, (column, rows) in zip(panels, shown, strict=True):
         crosses(axes, rows, DISTANCE, "gain", marks, "teacher_label")

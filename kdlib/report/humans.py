@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.choice import TRAINING, chosen, effect, texts
+from kdlib.report.choice import TRAINING, chosen, effect, ranked, texts
 from kdlib.report.inference import Effect
 from kdlib.report.sections import named
 
@@ -28,9 +28,8 @@ def teachers(frame: pd.DataFrame) -> pd.DataFrame:
         frame: a study's rows.
     """
     own = frame[(frame["run_type"] == "teacher") & (frame["dataset"] == PHOTOS)]
-    rows = named(own.reindex(columns=[*own, *({DISTANCE} - {*own})]).dropna(subset=DISTANCE))
-    order = rows.groupby("group")[DISTANCE].mean().sort_values().index
-    return rows.set_index("group").loc[order].reset_index()
+    known = own.reindex(columns=[*own, *({DISTANCE} - {*own})]).dropna(subset=DISTANCE)
+    return ranked(named(known), DISTANCE, "group")
 
 
 def students(frame: pd.DataFrame) -> pd.DataFrame:
