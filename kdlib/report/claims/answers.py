@@ -45,7 +45,7 @@ class Answer:
         """Say whether anything was measured, or waits for planned seeds."""
         return bool(self.waiting) or any(self.measured.values())
 
-    @property
+    @functools.cached_property
     def judged(self) -> list[Judgement]:
         """Return the verdict on each member, corrected over the family."""
         if self.waiting:
@@ -63,7 +63,7 @@ class Answer:
         return needed(self.claim, one, family, self.guards.get(one.member))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Column:
     """Hold what one study says on one of its datasets."""
 
@@ -79,7 +79,7 @@ class Column:
         """Return the study's title, with the dataset where it takes one to tell columns apart."""
         return self.part.title if self.alone else f"{self.part.title}: {self.dataset}"
 
-    @property
+    @functools.cached_property
     def frame(self) -> pd.DataFrame:
         """Return the study's rows on the dataset, without synthetic experiments."""
         return self.part.frame[self.part.frame["dataset"] == self.dataset]
