@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from kdlib.base.config import RunType
 from kdlib.report import goes_with, page
-from kdlib.report.choice import ranked
+from kdlib.report.choice import effect, ranked
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.rules import Verdict
 from kdlib.report.draw import crosses, level
 from kdlib.report.goes_with import DISTANCE
-from kdlib.report.inference import Effect, paired
+from kdlib.report.inference import Effect
 from kdlib.report.laboratory import CEILING, differences
 from kdlib.report.theme import canvas, legend, literal, marks_of, name_of
 from kdlib.report.truths import EXACT, called
@@ -75,9 +76,13 @@ def picture(shown: Sequence[tuple[Column, pd.DataFrame]]) -> Figure:
     return figure
 
 
-def show(columns: Sequence[Column]) -> None:
-    """Show the picture of the study: all datasets whose distances are known."""
-    if shown := pictured(columns):
+def show(shown: Sequence[tuple[Column, pd.DataFrame]]) -> None:
+    """Show the picture of the study; nothing without a dataset whose distances are known.
+
+    Args:
+        shown: from `pictured`.
+    """
+    if shown:
         truths = " and the ".join(f"{called(column.frame)} on {column.dataset}" for column, _ in shown)
         exact = any(ceiling(column) for column, _ in shown)
         alt = ALT.format(truths, " and one for students of exact probabilities" if exact else "")
@@ -85,33 +90,50 @@ def show(columns: Sequence[Column]) -> None:
         page.figure(picture(shown), "study", CAPTION.format(truths), alt, rows)
 
 
-def sentences(column: Column) -> list[str]:
-    """Return the answer of a study: who is nearest to the truth, and whether that is who teaches best."""
-    rows, said = goes_with.teachers_and_gains(column.frame), []
-    if not rows.empty:
-        means = rows.groupby("teacher_label")[[DISTANCE, "gain"]].mean()
-        nearest, best = str(means[DISTANCE].idxmin()), str(means["gain"].idxmax())
-        wide = rows.pivot(index="seed", columns="teacher_label", values=DISTANCE)
-        if BASELINE in wide and nearest != BASELINE:
-            nearer = paired(wide[nearest].to_numpy(), wide[BASELINE].to_numpy())
-            said.append(
-                f"**The {name_of(nearest)} teacher estimates the Bayes class probabilities best** on "
-                f"{plain(column.dataset)}: KL {means[DISTANCE][nearest]:.3f} nats, {interval(nearer, 'nats')} against "
-                f"the {name_of(BASELINE)} teacher (n = {nearer.n})."
-            )
-        same = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
-        trained, seen = (goes_with.within_seeds(one) for one in (rows, goes_with.at_temperature(column.frame, None)))
-        rank = (
-            f" Over teachers trained apart, distance and gain go together by {goes_with.rho(trained)}"
-            if trained
-            else ""
+def sentences(shown: Sequence[tuple[Column, pd.DataFrame]]) -> list[str]:
+    """Return the answer of the study: who is nearest to the truth on each dataset, and whose students gain most.
+
+    Args:
+        shown: from `pictured`.
+    """
+    near, gained = list[str](), list[str]()
+    for column, rows in shown:
+        nearest, words = _nearest(column)
+        gains = rows.groupby("teacher_label")["gain"].mean()
+        best, where = str(gains.idxmax()), plain(column.dataset)
+        whose = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
+        head = f"**The {name_of(nearest)} teacher estimates the Bayes class probabilities best** on {where}"
+        near.append(
+            f"On {where}, by {called(column.frame)}, it is {name_of(nearest)}: {words}."
+            if near
+            else f"{head}: {words}."
         )
-        if trained and seen:
-            rank += f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}"
-        rank += " (Spearman; −1: nearer is always better)." if trained else ""
-        gain = signed(100 * means["gain"][best], 1)
-        said.append(f"**The students that gain most over labels are {same}**, {gain} points.{rank}")
-    return said
+        head = f"On {where} they are {whose}" if gained else f"**The students that gain most over labels are {whose}**"
+        gained.append(f"{head}, {signed(100 * gains[best], 1)} points.")
+    return [" ".join(near), " ".join([*gained, *_together(*shown[0])])] if shown else []
+
+
+def _nearest(column: Column) -> tuple[str, str]:
+    """Return the label of the teacher whose answers to test images lie nearest to the truth, and how near in words."""
+    teachers = column.frame[column.frame["run_type"] == RunType.TEACHER].dropna(subset=DISTANCE)
+    teachers = teachers.drop_duplicates(["teacher_label", "seed"])
+    means = teachers.groupby("teacher_label")[DISTANCE].mean()
+    nearest = str(means.idxmin())
+    nearer = effect(teachers, nearest, BASELINE, DISTANCE) if nearest != BASELINE else None
+    over = f", {interval(nearer, 'nats')} against the {name_of(BASELINE)} teacher (n = {nearer.n})" if nearer else ""
+    return nearest, f"KL {means[nearest]:.3f} nats{over}"
+
+
+def _together(column: Column, rows: pd.DataFrame) -> list[str]:
+    """Say how distance and gain go together over teachers trained apart, as trained and as students saw them."""
+    trained, seen = (goes_with.within_seeds(one) for one in (rows, goes_with.at_temperature(column.frame, None)))
+    if trained is None:
+        return []
+    tempered = (
+        f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}" if seen else ""
+    )
+    return [f"Over teachers trained apart on {plain(column.dataset)}, distance and gain go together by "
+            f"{goes_with.rho(trained)}{tempered} (Spearman; −1: nearer is always better)."]  # fmt: skip
 
 
 def counted(columns: Sequence[Column]) -> str:

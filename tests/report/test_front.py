@@ -48,11 +48,16 @@ def column(gains: list[float], answers: tuple[Any, ...] = (), top: float = 0.05)
     )
 
 
+def said(gains: list[float]) -> list[str]:
+    """Return the answer of a study with these gains."""
+    return front.sentences(front.pictured([column(gains)]))
+
+
 def test_nearest_and_best_are_one_teacher_or_two() -> None:
-    near, gain = front.sentences(column([0.04, 0.03, 0.02, 0.01]))
+    near, gain = said([0.04, 0.03, 0.02, 0.01])
     assert near.startswith("**The variational teacher estimates") and "−0.200 [−0.200, −0.200] nats" in near
     assert "are the same teacher's**, +4.0 points" in gain and "ρ = −1.00" in gain
-    near, gain = front.sentences(column([0.01, 0.02, 0.03, 0.04]))
+    near, gain = said([0.01, 0.02, 0.03, 0.04])
     assert near.startswith("**The variational teacher estimates")
     assert "are those of the MSE teacher**, +4.0 points" in gain and "ρ = +1.00" in gain
 
@@ -76,14 +81,14 @@ def test_what_a_study_is_called_means_nothing_in_markdown() -> None:
     own.name, own.dataset = odd, f"folder:{odd}"
     heads, cells = (re.findall(rf"<{tag}>(.*?)</{tag}>", page._markdown(front.table([own]))) for tag in ("th", "td"))
     assert heads[2] == html.escape(" ".join(odd.split()), quote=False) and len(cells) == 3 * len(CLAIMS)
-    assert "<b>" not in page._markdown(front.sentences(own)[0])
+    assert "<b>" not in page._markdown(front.sentences(front.pictured([own]))[0])
 
 
 def test_a_study_without_distances_has_no_picture() -> None:
     own = column([0.04, 0.03, 0.02, 0.01])
     own.frame = own.frame.drop(columns=[name for name in own.frame if "_kl_to_bcp" in name])
     assert front.pictured([own]) == []
-    assert front.sentences(own) == []
+    assert front.sentences([]) == []
 
 
 def test_the_picture_has_a_floor_a_ceiling_and_a_mark_a_teacher() -> None:
@@ -152,11 +157,14 @@ def test_photographs_stand_below_with_people_for_the_truth_once_every_seed_is_in
     drawn = front.picture(both)
     assert [one.get_xlabel()[:10] for one in drawn.axes] == ["KL(BCP ‖ t", "KL(people "]
     assert [len(one.texts) for one in drawn.axes] == [2, 1], "nobody knows the ceiling of photographs"
-    front.show([digits, photographs])
+    near, gained = front.sentences(both)
+    assert "On cifar10, by answers of people, it is variational: KL 0.100 nats, −0.200" in near
+    assert "On cifar10 they are the same teacher's, +4.0 points. Over teachers trained apart on digits" in gained
+    front.show(both)
     assert "exact BCPs on digits and the answers of people on cifar10" in shown[0] and "of exact probab" in shown[0]
-    front.show([photographs])
+    front.show(both[1:])
     assert "exact" not in shown[1] and "answers of people on cifar10" in shown[1]
-    front.show([unknown])
+    front.show(front.pictured([unknown]))
     assert len(shown) == 2
     photographs.part.waiting = "3 of 5 seeds are there; no verdict before the last."
     assert [one for one, _ in front.pictured([digits, photographs])] == [digits]
