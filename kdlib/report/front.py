@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from kdlib.base.config import RunType
 from kdlib.report import goes_with, page
 from kdlib.report.choice import effect, ranked
 from kdlib.report.claims import CLAIMS
@@ -49,55 +48,65 @@ def ceiling(column: Column) -> Effect | None:
     return differences(column.frame).get(CEILING)
 
 
-def pictured(columns: Sequence[Column]) -> list[tuple[Column, pd.DataFrame]]:
-    """Return the datasets with a picture and its rows: teachers' distances are known, and every planned seed is in."""
+class Panel(NamedTuple):
+    """What the picture shows of a dataset."""
+
+    column: Column
+    rows: pd.DataFrame
+    """A row a teacher and seed: its distance, and its students' gain."""
+    top: Effect | None
+    """The ceiling; none where nobody knows it."""
+
+
+def pictured(columns: Sequence[Column]) -> list[Panel]:
+    """Return the panels of the datasets on which teachers' distances are known and every planned seed is in."""
     known = [(one, goes_with.teachers_and_gains(one.frame)) for one in columns if not one.part.waiting]
-    return [(column, rows) for column, rows in known if rows["seed"].nunique() > 1]
+    return [Panel(column, rows, ceiling(column)) for column, rows in known if rows["seed"].nunique() > 1]
 
 
-def picture(shown: Sequence[tuple[Column, pd.DataFrame]]) -> Figure:
+def picture(shown: Sequence[Panel]) -> Figure:
     """Draw each teacher's distance against what its students gain, with 95 % t intervals both ways, a panel a dataset.
 
     Args:
         shown: from `pictured`, at least one.
     """
-    marks = marks_of(dict.fromkeys(label for _, rows in shown for label in ranked(rows, DISTANCE)["teacher_label"]))
+    marks = marks_of(dict.fromkeys(label for one in shown for label in ranked(one.rows, DISTANCE)["teacher_label"]))
     figure, panels = canvas(3.3 * len(shown) + 0.4, len(shown))
-    for axes, (column, rows) in zip(panels, shown, strict=True):
+    for axes, (column, rows, top) in zip(panels, shown, strict=True):
         crosses(axes, rows, DISTANCE, "gain", marks, "teacher_label")
         truth = "BCP" if called(column.frame) == EXACT else "people"
         axes.set(xlabel=f"KL({truth} ‖ teacher) (nats), as trained", ylabel="gain over labels (points)")
         axes.set_title(f"{literal(column.dataset)}, n = {rows['seed'].nunique()}")
         level(axes, 0, "one-hot labels")
-        if top := ceiling(column):
+        if top:
             level(axes, 100 * top.mean, "exact BCPs", dashed=True)
             axes.margins(y=0.12)
     legend(figure, marks)
     return figure
 
 
-def show(shown: Sequence[tuple[Column, pd.DataFrame]]) -> None:
+def show(shown: Sequence[Panel]) -> None:
     """Show the picture of the study; nothing without a dataset whose distances are known.
 
     Args:
         shown: from `pictured`.
     """
     if shown:
-        truths = " and the ".join(f"{called(column.frame)} on {column.dataset}" for column, _ in shown)
-        exact = any(ceiling(column) for column, _ in shown)
+        truths = " and the ".join(f"{called(column.frame)} on {column.dataset}" for column, *_ in shown)
+        exact = any(one.top for one in shown)
         alt = ALT.format(truths, " and one for students of exact probabilities" if exact else "")
-        rows = pd.concat([one.assign(dataset=column.dataset) for column, one in shown])
+        rows = pd.concat([one.rows.assign(dataset=one.column.dataset) for one in shown])
         page.figure(picture(shown), "study", CAPTION.format(truths), alt, rows)
 
 
-def sentences(shown: Sequence[tuple[Column, pd.DataFrame]]) -> list[str]:
+def sentences(shown: Sequence[Panel]) -> list[str]:
     """Return the answer of the study: who is nearest to the truth on each dataset, and whose students gain most.
 
     Args:
         shown: from `pictured`.
     """
     near, gained = list[str](), list[str]()
-    for column, rows in shown:
+    for column, rows, _ in shown:
         nearest, words = _nearest(column)
         gains = rows.groupby("teacher_label")["gain"].mean()
         best, where = str(gains.idxmax()), plain(column.dataset)
@@ -110,13 +119,12 @@ def sentences(shown: Sequence[tuple[Column, pd.DataFrame]]) -> list[str]:
         )
         head = f"On {where} they are {whose}" if gained else f"**The students that gain most over labels are {whose}**"
         gained.append(f"{head}, {signed(100 * gains[best], 1)} points.")
-    return [" ".join(near), " ".join([*gained, *_together(*shown[0])])] if shown else []
+    return [" ".join(near), " ".join([*gained, *_together(shown[0])])] if shown else []
 
 
 def _nearest(column: Column) -> tuple[str, str]:
     """Return the label of the teacher whose answers to test images lie nearest to the truth, and how near in words."""
-    teachers = column.frame[column.frame["run_type"] == RunType.TEACHER].dropna(subset=DISTANCE)
-    teachers = teachers.drop_duplicates(["teacher_label", "seed"])
+    teachers = goes_with.teachers_of(column.frame).dropna(subset=DISTANCE)
     means = teachers.groupby("teacher_label")[DISTANCE].mean()
     nearest = str(means.idxmin())
     nearer = effect(teachers, nearest, BASELINE, DISTANCE) if nearest != BASELINE else None
@@ -124,16 +132,15 @@ def _nearest(column: Column) -> tuple[str, str]:
     return nearest, f"KL {means[nearest]:.3f} nats{over}"
 
 
-def _together(column: Column, rows: pd.DataFrame) -> list[str]:
+def _together(panel: Panel) -> list[str]:
     """Say how distance and gain go together over teachers trained apart, as trained and as students saw them."""
-    trained, seen = (goes_with.within_seeds(one) for one in (rows, goes_with.at_temperature(column.frame, None)))
+    tempered = goes_with.at_temperature(panel.column.frame, None)
+    trained, seen = (goes_with.within_seeds(one) for one in (panel.rows, tempered))
     if trained is None:
         return []
-    tempered = (
-        f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}" if seen else ""
-    )
-    return [f"Over teachers trained apart on {plain(column.dataset)}, distance and gain go together by "
-            f"{goes_with.rho(trained)}{tempered} (Spearman; −1: nearer is always better)."]  # fmt: skip
+    beside = f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}" if seen else ""
+    return [f"Over teachers trained apart on {plain(panel.column.dataset)}, distance and gain go together by "
+            f"{goes_with.rho(trained)}{beside} (Spearman; −1: nearer is always better)."]  # fmt: skip
 
 
 def counted(columns: Sequence[Column]) -> str:

@@ -40,13 +40,18 @@ def gains(students: pd.DataFrame, temperature: float | None = None) -> pd.DataFr
     return rows[["teacher_label", "seed", "temperature", "gain"]].drop_duplicates(["teacher_label", "seed"])
 
 
+def teachers_of(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a study's teachers, a row a label and seed."""
+    return frame[frame["run_type"] == "teacher"].drop_duplicates(["teacher_label", "seed"])
+
+
 def teachers_and_gains(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row a teacher and seed: its distances as trained, and its students' gain at the chosen T.
 
     Args:
         frame: a study's rows on one dataset; without teachers whose distance is known there are no rows.
     """
-    teachers = frame[frame["run_type"] == "teacher"].drop_duplicates(["teacher_label", "seed"])
+    teachers = teachers_of(frame)
     if DISTANCE not in teachers:
         return pd.DataFrame(columns=["teacher_label", "seed", "gain", *MEASURES])
     known = teachers.reindex(columns=["teacher_label", "seed", *MEASURES])
@@ -61,9 +66,8 @@ def at_temperature(frame: pd.DataFrame, temperature: float | None) -> pd.DataFra
         frame: a study's rows on one dataset.
         temperature: T = S of the students; None for the one chosen for each teacher.
     """
-    teachers = frame[frame["run_type"] == "teacher"].drop_duplicates(["teacher_label", "seed"])
     both = gains(frame[frame["run_type"] == "student"], temperature)
-    both = both.merge(teachers, on=["teacher_label", "seed"], suffixes=("", "_teacher"))
+    both = both.merge(teachers_of(frame), on=["teacher_label", "seed"], suffixes=("", "_teacher"))
     for part in ("test", "train"):
         names = [f"{part}_kl_to_bcp_t{t:g}" for t in both["temperature"]]
         both[f"{part}_kl_to_bcp"] = [

@@ -128,11 +128,12 @@ def frame(study: str | None = None) -> pd.DataFrame:
 def histories(runs: Iterable[str]) -> pd.DataFrame:
     """Return the kept steps of runs' histories, one under the other, each with its `run`; none of unknown runs."""
     wanted, parts = set(runs), [pd.DataFrame(columns=["run", *STEP])]
-    for file in files() if wanted else []:
-        if not wanted.isdisjoint(_light(file, _written(file))["run"].to_pylist()):
+    for file in reversed(files()) if wanted else []:  # of several that have a run the last counts, as in `frame`
+        if own := wanted.intersection(_light(file, _written(file))["run"].to_pylist()):
             steps = _histories(file, _written(file))
-            parts.append(steps[steps["run"].isin(wanted)])
-    return pd.concat(parts[1:] or parts).drop_duplicates(["run", "step"])
+            parts.append(steps[steps["run"].isin(own)])
+            wanted -= own
+    return pd.concat(parts[1:] or parts)
 
 
 def arrays(run: str) -> Arrays:

@@ -153,7 +153,7 @@ def test_photographs_stand_below_with_people_for_the_truth_once_every_seed_is_in
     photographs.dataset = "cifar10"
     unknown.frame = unknown.frame.drop(columns=[name for name in unknown.frame if "_kl_to_bcp" in name])
     both = front.pictured([digits, unknown, photographs])
-    assert [one for one, _ in both] == [digits, photographs]
+    assert [one.column for one in both] == [digits, photographs]
     drawn = front.picture(both)
     assert [one.get_xlabel()[:10] for one in drawn.axes] == ["KL(BCP ‖ t", "KL(people "]
     assert [len(one.texts) for one in drawn.axes] == [2, 1], "nobody knows the ceiling of photographs"
@@ -167,4 +167,4 @@ def test_photographs_stand_below_with_people_for_the_truth_once_every_seed_is_in
     front.show(front.pictured([unknown]))
     assert len(shown) == 2
     photographs.part.waiting = "3 of 5 seeds are there; no verdict before the last."
-    assert [one for one, _ in front.pictured([digits, photographs])] == [digits]
+    assert [one.column for one in front.pictured([digits, photographs])] == [digits]

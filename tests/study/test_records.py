@@ -69,6 +69,12 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     past = records.histories(["teacher-b", "nobody"])
     assert set(past["run"]) == {"teacher-b"} and past["val_accuracy"].tolist() == [0, 1 / 7, 2 / 7]
     assert records.histories(["nobody"]).empty
+    # of two files that have a run the last counts whole, its row and its history
+    later = paths.RECORDS / "some" / "seed-1.parquet"
+    write(later, [one("teacher-b", test_nll=3.0, history=[{"step": 5, "epoch": 1.0, "val_accuracy": 1.0}])])
+    assert records.histories(["teacher-b"])["step"].tolist() == [5]
+    assert records.frame("some").loc["teacher-b", "test_nll"] == 3.0
+    later.unlink()
     # a file that is written again is read again
     write(file, [one("teacher-a", test_nll=2.0)])
     assert [row["test_nll"] for row in rows(file)] == [2.0]

@@ -143,15 +143,17 @@ def answers(
     """
     drawn = frame["run_type"] == RunType.SYNTHETIC
     synthetic, rows = frame[drawn], frame[~drawn]
-    control = rows.iloc[:0] if waiting else against_control(rows)
     asked = [claim for claim in CLAIMS if of is None or claim.id in of]
-    return tuple(_answer(claim, synthetic if claim.page == "synthetic" else rows, control, dataset, waiting)
-                 for claim in asked)  # fmt: skip
+    control = against_control(rows if not waiting and any(claim.of_mcmi for claim in asked) else rows.iloc[:0])
+    return tuple(
+        Answer(claim, claim.effects(synthetic))
+        if claim.page == "synthetic"
+        else _answer(claim, rows, control, dataset, waiting)
+        for claim in asked
+    )
 
 
 def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: str, waiting: str) -> Answer:
-    if claim.page == "synthetic":
-        return Answer(claim, claim.effects(rows))
     if waiting:
         return Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting)
     if rows.empty:

@@ -31,6 +31,11 @@ def t95(values: pd.Series[float]) -> tuple[float, float]:
     return (one.mean, one.mean) if one.n == 1 else (one.low, one.high)
 
 
+def _arms(values: pd.Series[float]) -> NDArray[np.float64]:
+    """Return how far the 95 % t interval reaches below and above the mean, `(2, 1)`, for matplotlib's error bars."""
+    return np.abs(np.subtract(t95(values), values.mean()))[:, None]
+
+
 def scaled(rows: pd.DataFrame, columns: Sequence[str], keys: Sequence[str]) -> pd.DataFrame:
     """Return a table's measures in the unit that readers see.
 
@@ -84,8 +89,8 @@ def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", s
                       jitter=False, alpha=0.35, size=5.5)  # fmt: skip
     # Not by seaborn's pointplot, which draws each label's interval in every label's row: 0.15 s for sixteen.
     for place, (label, one) in enumerate(shown.groupby(y, sort=False)[x]):
-        across, mark = np.abs(np.subtract(t95(one), one.mean()))[:, None], marks[str(label)]
-        axes.errorbar(one.mean(), place, xerr=across, fmt=mark.marker, color=mark.color, markersize=8, capsize=5,
+        mark = marks[str(label)]
+        axes.errorbar(one.mean(), place, xerr=_arms(one), fmt=mark.marker, color=mark.color, markersize=8, capsize=5,
                       elinewidth=2.2, capthick=2.2)  # fmt: skip
         axes.text(1.015, place, f"n = {len(one)}", transform=axes.get_yaxis_transform(), va="center", fontsize=12)
     axes.set_yticks(range(len(order)), [wrapped(label) for label in order])
@@ -155,8 +160,7 @@ def crosses(axes: Axes, rows: pd.DataFrame, x: str, y: str, marks: Mapping[str, 
     """Draw one panel of `against`. Seaborn has no bars both ways: matplotlib draws them."""
     for group, part in scaled(rows, [x, y], [by]).dropna(subset=[x, y]).groupby(by, sort=False):
         mark, middle = marks[str(group)], part[[x, y]].mean()
-        across, along = (np.abs(np.subtract(t95(part[name]), middle[name]))[:, None] for name in (x, y))
-        axes.errorbar(middle[x], middle[y], along, across, color=mark.color, elinewidth=1.4, alpha=0.6)
+        axes.errorbar(middle[x], middle[y], _arms(part[y]), _arms(part[x]), color=mark.color, elinewidth=1.4, alpha=0.6)
         size = {"*": 16, "P": 11, "X": 11}.get(mark.marker, 10)  # as large to the eye
         axes.plot(*middle, mark.marker, color=mark.color, markersize=size, mec="white", zorder=4)
     axes.set(xlabel=axis_of(x)[0], ylabel=axis_of(y)[0])
