@@ -20,7 +20,7 @@ export FUZZ
 
 SECONDS ?= 700
 GPU_PYTHON ?= python3
-GPU_STUDY ?= cifar100-paper
+GPU_STUDY ?= cifar100-paper-mcmi
 GPU_MIB ?= 112
 override GPU_SECONDS := $(value SECONDS)
 override GPU_PYTHON := $(value GPU_PYTHON)

@@ -1,6 +1,6 @@
 """What is worth doing on a GPU in a given time, as one command: `make gpu SECONDS=700`.
 
-    python benchmarks/gpu.py [--seconds 700] [--study cifar100-paper] [--teacher resnet56] [--student resnet20]
+    python benchmarks/gpu.py [--seconds 700] [--study cifar100-paper-mcmi] [--teacher resnet56] [--student resnet20]
                              [--out data/gpu] [--mib 112] [--after folder] [--dry]
 
 1. the tests marked `cuda`;
@@ -260,7 +260,7 @@ def main() -> int:
     started = time.monotonic()
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--seconds", type=float, default=700)
-    options.add_argument("--study", default="cifar100-paper")
+    options.add_argument("--study", default="cifar100-paper-mcmi")
     options.add_argument("--teacher", default="resnet56")
     options.add_argument("--student", default="resnet20")
     options.add_argument("--out", type=Path, default=Path(os.environ.get("OUT") or paths.DATA / "gpu"))

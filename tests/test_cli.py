@@ -68,9 +68,9 @@ def test_list_shows_every_run(study: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_plan_says_what_would_run(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, said, _ = call(capsys, "plan", "cifar100-paper")
+    status, said, _ = call(capsys, "plan", "cifar100-paper-mcmi")
     assert status == 0 and said.splitlines()[-1].endswith("runs to make.")
-    assert len(said.splitlines()) == len(studies.load("cifar100-paper").entries) + 1
+    assert len(said.splitlines()) == len(studies.load("cifar100-paper-mcmi").entries) + 1
     assert not store.exists()
 
 

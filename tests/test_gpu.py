@@ -71,11 +71,11 @@ def test_runs_come_seed_by_seed_after_their_parents(tmp_path: Path, store: Path)
 
 
 def test_the_papers_pair_is_in_the_study() -> None:
-    planned = gpu.chosen(studies.load("cifar100-paper"), "resnet56", "resnet20")
+    planned = gpu.chosen(studies.load("cifar100-paper-mcmi"), "resnet56", "resnet20")
     first = [p for p in planned if p.config.seed == 0]
-    assert [p.config.architecture for p in first] == ["resnet56", "resnet20", "resnet56", *["resnet20"] * 4]
-    assert [p.config.fraction for p in first if p.config.architecture == "resnet20"] == [0.05, 0.05, 1, 1, 1]
-    assert len(planned) == 7 * len({p.config.seed for p in planned})
+    assert [p.config.architecture for p in first] == ["resnet56", "resnet20", "resnet56", *["resnet20"] * 5]
+    assert [p.config.fraction for p in first if p.config.architecture == "resnet20"] == [0.05, 0.05, 1, 1, 0.05, 1]
+    assert len(planned) == 8 * len({p.config.seed for p in planned})
 
 
 def test_runs_are_made_side_by_side_and_stopped_with_a_checkpoint(

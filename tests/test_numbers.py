@@ -169,7 +169,9 @@ def test_ratios_beyond_all_numbers_are_infinite() -> None:
     """exp of a wide interval's end overflows: the change is then unbounded, and one to nothing is −100 %."""
     wide = paired_relative([1e-300, 1.0], [1.0, 1e-300])
     assert (wide.mean, wide.low, wide.high) == (0.0, -1.0, math.inf)
-    assert paired_relative([1e-300, 1e-300], [1.0, 1.0]).p_equals(0.1) == 0
+    assert paired_relative([1e-300, 1e-300], [1.0, 1.0]).in_units(0.1).p_equals(1) == 0
+    by_units = wide.in_units(-0.1)  # a fall by all of it is infinitely many falls by a tenth
+    assert (by_units.mean, by_units.low, by_units.high) == (0.0, -math.inf, math.inf)
 
 
 def test_an_infinite_validation_is_a_gap_in_the_curve() -> None:

@@ -41,13 +41,20 @@ class Effect:
     """Whether mean, low and high are relative changes; sd is then that of the logarithm of the ratio."""
 
     def p_equals(self, value: float) -> float:
-        """Return the two-sided p value of "the mean is `value`"; NaN with one seed."""
-        if self.n < 2:
-            return math.nan
-        mean = self.mean
+        """Return the two-sided p value of "the mean is `value`", of an effect in units; NaN with one seed."""
+        return math.nan if self.n < 2 else _two_sided(self.mean - value, self.sd, self.n)
+
+    def in_units(self, unit: float) -> Effect:
+        """Return the effect in multiples of `unit`; a negative one turns it.
+
+        A relative change is divided on the scale of logarithms, on which it is tested.
+        """
+        values = np.array([self.mean, self.low, self.high])
         if self.relative:
-            mean, value = math.log1p(mean) if mean > -1 else -math.inf, math.log1p(value)
-        return _two_sided(mean - value, self.sd, self.n)
+            with np.errstate(divide="ignore"):  # a fall by all of it
+                values, unit = np.log1p(values), math.log1p(unit)
+        mean, *ends = (values / unit).tolist()
+        return Effect(mean, min(ends), max(ends), self.n, self.sd / abs(unit), self.p)
 
 
 def mean_interval(values: ArrayLike, level: float = 0.95) -> Effect:
@@ -194,7 +201,7 @@ def seeds_needed(effect: Effect, smallest: float, power: float = 0.8, level: flo
     falls short of `smallest`. Only the spread of `effect` enters, not its mean, which is still noise.
 
     Args:
-        effect: of at least two seeds.
+        effect: of at least two seeds; a relative change `in_units`.
         smallest: the smallest effect of interest, above 0.
         power: in (0, 1).
         level: 1 − α of the test.
@@ -209,7 +216,7 @@ def seeds_needed(effect: Effect, smallest: float, power: float = 0.8, level: flo
         raise InputError(f"n = {effect.n}, smallest = {smallest}; planning needs n ≥ 2 and smallest > 0.")
     from statsmodels.stats.power import TTestPower
 
-    size = (math.log1p(smallest) if effect.relative else smallest) / effect.sd if effect.sd else math.inf
+    size = smallest / effect.sd if effect.sd else math.inf
     # Only the side of the test on which the effect lies counts. In statsmodels the other one is NaN from 6 sd on and
     # this one may be from 20 sd on, where five seeds are as sure to be enough as at 10.
     side = {"alpha": (1 - level) / comparisons / 2, "alternative": "larger"}

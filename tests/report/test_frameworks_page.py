@@ -43,7 +43,7 @@ def test_gains_are_paired_and_in_the_claim_s_order() -> None:
     judged = {found.member: found for found in judge(c09.CLAIM, c09.effects(FRAME))}
     assert list(judged) == list(c09.CLAIM.treated) and judged["rkd"].verdict is Verdict.NOT_RUN
     assert judged["kd"].effect is not None
-    assert (judged["kd"].effect.mean, judged["kd"].effect.low) == pytest.approx((one.mean, one.low))
+    assert (judged["kd"].effect.mean, judged["kd"].effect.low) == pytest.approx((one.mean / 0.005, one.low / 0.005))
     assert [judged[name].verdict for name in ("kd", "at", "crd")] == [
         Verdict.SUPPORTED, Verdict.SUPPORTED, Verdict.NOT_SUPPORTED,
     ]  # fmt: skip

@@ -220,11 +220,16 @@ def test_seeds_that_a_verdict_would_need() -> None:
 
 
 def test_effects_are_drawn_in_smallest_effects_of_interest() -> None:
-    assert tables.scaled(-0.02, BY_ID["C3"]) == pytest.approx(2)
-    assert tables.scaled(0.005, BY_ID["C4"]) == pytest.approx(1)
-    assert tables.scaled(-0.10, BY_ID["C5"]) == pytest.approx(1)
-    assert tables.scaled(-0.19, BY_ID["C5"]) == pytest.approx(2)
-    assert tables.scaled(0.10, BY_ID["C2"]) == pytest.approx(1)
+    def units(value: float, name: str, relative: bool = False) -> float:
+        return Effect(value, value, value, 5, 0.1, 0.5, relative).in_units(BY_ID[name].smallest).mean
+
+    assert units(-0.02, "C3") == pytest.approx(2)
+    assert units(0.005, "C4") == pytest.approx(1)
+    assert units(-0.10, "C5", True) == pytest.approx(1)
+    assert units(-0.19, "C5", True) == pytest.approx(2)
+    assert units(0.10, "C2", True) == pytest.approx(1)
+    turned = Effect(-0.02, -0.05, 0.01, 5, 0.03, 0.5).in_units(-0.01)
+    assert (turned.low, turned.mean, turned.high, turned.sd) == pytest.approx((-1, 2, 5, 3))
 
 
 def column(title: str = "Study") -> Column:

@@ -31,7 +31,7 @@ def ordered(made: dict[str, Job]) -> list[str]:
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 16])
-@pytest.mark.parametrize("name", ["smoke", "quick", "cifar100-paper"])
+@pytest.mark.parametrize("name", ["smoke", "quick", "cifar100-paper-mcmi"])
 def test_jobs_are_products_that_make_every_run(store: Path, name: str, most: int) -> None:
     study, known = studies.load(name), Planner()
     made = jobs.jobs_of(study, most)

@@ -12,8 +12,9 @@ import pandas as pd
 from kdlib.base.config import RunType
 from kdlib.report.choice import against_control
 from kdlib.report.claims import CLAIMS
-from kdlib.report.claims.claim import Claim, Effects
+from kdlib.report.claims.claim import BAYES, Claim, Effects
 from kdlib.report.claims.rules import Judgement, Verdict, judge, needed, overall
+from kdlib.report.claims.teachers import weaker
 from kdlib.report.sections import Part, parts_of
 
 PAGE = "claims"
@@ -159,7 +160,7 @@ def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: st
     if rows.empty:
         return Answer(claim, dict.fromkeys(claim.treated))
     note = claim.note(rows, dataset) if claim.note else ""
-    limit = claim.limit(rows, claim.treated) if claim.limit else ""
+    limit = weaker(rows, claim.treated) if claim.source == BAYES else ""
     guards = claim.guard.effects(rows) if claim.guard else {}
     due = claim.effects(control) if claim.of_mcmi and len(control) else {}
     guards, due = ({name: one for name, one in each.items() if one} for each in (guards, due))

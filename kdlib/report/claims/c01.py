@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.claims import synthetic
-from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
+from kdlib.report.claims.claim import BAYES, Claim, Effects
 
 
 def effects(frame: pd.DataFrame) -> Effects:
@@ -24,10 +24,8 @@ CLAIM = Claim(
     published="The paper proves that a term of it vanishes.",
     measure="variance of the per-sample gradient (trace of its covariance), mean over the last half of the path",
     unit="relative change",
-    direction=Direction.DECREASE,
-    smallest=0.10,
+    smallest=-0.10,
     treated=("exact_bcp",),
     baseline="one_hot",
-    relative=True,
     effects=effects,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.claims import synthetic
-from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
+from kdlib.report.claims.claim import BAYES, Claim, Effects
 
 
 def effects(frame: pd.DataFrame) -> Effects:
@@ -24,10 +24,8 @@ CLAIM = Claim(
     published="The paper proves a growth in proportion to the noise.",
     measure="variance of the per-sample gradient, mean over the last half of the path, at the highest noise",
     unit="relative change",
-    direction=Direction.INCREASE,
     smallest=0.10,
     treated=("noisy_bcp",),
     baseline="exact_bcp",
-    relative=True,
     effects=effects,
 )

@@ -10,9 +10,8 @@ import pandas as pd
 
 from kdlib.measures.convergence import COLUMN, WINDOW, WINDOWS, of
 from kdlib.report.choice import chosen
-from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects
+from kdlib.report.claims.claim import BAYES, Claim, Effects
 from kdlib.report.claims.students import compared, family, students_of, with_ends
-from kdlib.report.claims.teachers import weaker
 from kdlib.study.rows import histories
 
 __all__ = ["CLAIM", "WINDOW", "WINDOWS", "converging", "effects"]
@@ -57,11 +56,7 @@ CLAIM = Claim(
     published="The paper reports up to 30 % less.",
     measure="convergence noise of the student's validation accuracy",
     unit="relative change",
-    direction=Direction.DECREASE,
-    smallest=0.10,
+    smallest=-0.10,
     treated=MEMBERS,
-    baseline="deterministic",
-    relative=True,
     effects=effects,
-    limit=weaker,
 )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from kdlib.report.choice import FREE, TRAINING, chosen, effect, texts
-from kdlib.report.claims.claim import BAYES, Claim, Direction, Effects, first
+from kdlib.report.claims.claim import BAYES, Claim, Effects, first
 from kdlib.report.claims.students import ENDS
 from kdlib.report.inference import Effect
 
@@ -65,7 +65,6 @@ CLAIM = Claim(
     published="The paper shows that more are better.",
     measure="the student's test accuracy with the most samples against one sample",
     unit="accuracy",
-    direction=Direction.INCREASE,
     smallest=0.005,
     treated=(MEMBER,),
     baseline="one sample",

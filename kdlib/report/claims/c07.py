@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, first
+from kdlib.report.claims.claim import MCMI, Claim, Effects, first
 from kdlib.report.claims.fewshot import DECIDES, compared, of_mcmi
 from kdlib.report.claims.students import students_of
 from kdlib.report.inference import Effect, paired
@@ -32,10 +32,8 @@ CLAIM = Claim(
     published="The paper reports larger gains the fewer the images.",
     measure="the student's gain in test accuracy at the smallest fraction minus the gain with all the data",
     unit="accuracy",
-    direction=Direction.INCREASE,
     smallest=0.01,
     treated=("mcmi",),
-    baseline="deterministic",
     of_mcmi=True,
     effects=effects,
 )

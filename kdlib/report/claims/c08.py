@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, Guard
+from kdlib.report.claims.claim import MCMI, Claim, Effects, Guard
 from kdlib.report.claims.teachers import difference
 
 
@@ -23,10 +23,8 @@ CLAIM = Claim(
     published="The paper raises it at less than a point of accuracy.",
     measure="test CMI of the teacher",
     unit="nats",
-    direction=Direction.INCREASE,
     smallest=0.01,
     treated=("mcmi",),
-    baseline="deterministic",
     of_mcmi=True,
     guard=Guard("the teacher's test accuracy", -0.01, lambda frame: effects(frame, "test_accuracy")),
     effects=effects,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from kdlib.report.choice import CONTROL, TRAINING, chosen, texts
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.claim import MCMI, Claim, Effects
 from kdlib.report.inference import Effect, mean_interval
 
 BASELINE, TREATED = "deterministic", "mcmi"
@@ -77,10 +77,8 @@ CLAIM = Claim(
     published="The paper reports up to +3.32 points.",
     measure="the student's test accuracy within one framework, MCMI against maximum likelihood",
     unit="accuracy",
-    direction=Direction.INCREASE,
     smallest=0.005,
     treated=FAMILY,
-    baseline="deterministic",
     of_mcmi=True,
     effects=effects,
     note=note,

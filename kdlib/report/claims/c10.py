@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.choice import effect
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.claim import MCMI, Claim, Effects
 from kdlib.report.claims.teachers import compared
 
 
@@ -34,9 +34,7 @@ CLAIM = Claim(
     published="The paper shows pictures and no number.",
     measure="entropy of the Eigen-CAM map scaled to sum to one, mean over the test images",
     unit="nats",
-    direction=Direction.INCREASE,
     smallest=0.05,
     treated=("mcmi",),
-    baseline="deterministic",
     effects=effects,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, first
+from kdlib.report.claims.claim import MCMI, Claim, Effects, first
 from kdlib.report.claims.fewshot import AT, compared, of_mcmi
 from kdlib.report.claims.students import students_of
 from kdlib.report.inference import Effect, mean_interval
@@ -32,10 +32,8 @@ CLAIM = Claim(
     published="The paper reports up to +5.72 points.",
     measure="the student's test accuracy at fraction 0.05",
     unit="accuracy",
-    direction=Direction.INCREASE,
     smallest=0.01,
     treated=("mcmi",),
-    baseline="deterministic",
     of_mcmi=True,
     effects=effects,
     advice=(

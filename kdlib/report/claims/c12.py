@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from kdlib.report.choice import FREE, TRAINING, chosen, texts
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects, first
+from kdlib.report.claims.claim import MCMI, Claim, Effects, first
 from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.words import differences
 
@@ -86,10 +86,8 @@ CLAIM = Claim(
     published="The paper reports 0 % to as high as 84 %.",
     measure="the student's test accuracy on the omitted class, one class omitted, at the temperature chosen",
     unit="accuracy",
-    direction=Direction.INCREASE,
     smallest=0.05,
     treated=("mcmi",),
-    baseline="deterministic",
     of_mcmi=True,
     effects=effects,
     note=note,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.measures.cmi import ARRAYS, GRID
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.claim import MCMI, Claim, Effects
 from kdlib.report.inference import Effect, paired
 from kdlib.study.rows import arrays_of
 
@@ -70,7 +70,6 @@ CLAIM = Claim(
     measure="test CMI of the maximum-likelihood teacher at the T > 1 with the highest mean validation CMI, "
     "against its CMI at T = 1",
     unit="nats",
-    direction=Direction.INCREASE,
     smallest=0.01,
     treated=("T > 1",),
     baseline="T = 1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.claims.claim import MCMI, Claim, Direction, Effects
+from kdlib.report.claims.claim import MCMI, Claim, Effects
 from kdlib.report.claims.distances import note
 from kdlib.report.claims.teachers import difference
 
@@ -27,10 +27,8 @@ CLAIM = Claim(
     published="The paper argues so and has no BCPs to measure it by.",
     measure="test KL(BCP ‖ teacher), as trained, and with each teacher's temperature fitted on validation NLL",
     unit="nats",
-    direction=Direction.DECREASE,
-    smallest=0.01,
+    smallest=-0.01,
     treated=("as trained", "best temperature"),
-    baseline="deterministic",
     of_mcmi=True,
     effects=effects,
     note=lambda frame, dataset: note(frame, dataset, effects),

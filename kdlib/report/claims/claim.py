@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kdlib.report.inference import Effect
@@ -21,15 +20,6 @@ BAYES, MCMI = "Bayesian-KD", "MCMI"
 def first(found: Iterable[Effect | None]) -> Effect | None:
     """Return the first effect that was measured; of students that may be compared in several ways, one way decides."""
     return next((one for one in found if one is not None), None)
-
-
-class Direction(StrEnum):
-    """What the claim says the treatment does to the measure."""
-
-    INCREASE = "increase"
-    """treated − baseline is above zero."""
-    DECREASE = "decrease"
-    """treated − baseline is below zero."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +51,17 @@ class Claim:
     measure: str
     """The primary measure in words; the verdict rests on it alone."""
     unit: str
-    direction: Direction
     smallest: float
-    """The smallest effect of interest, above 0: a fraction for accuracies and relative changes."""
+    """The smallest effect of interest, on the side that is claimed: a fraction for accuracies and relative changes."""
     treated: tuple[str, ...]
     """The family: what is compared, each member with the baseline; corrected together."""
-    baseline: str
     effects: Callable[[pd.DataFrame], Effects]
     """Measures a study's rows on one dataset."""
-    relative: bool = False
-    """Whether the effect is the relative change of a positive measure (`paired_relative`)."""
+    baseline: str = "deterministic"
     guard: Guard | None = None
     of_mcmi: bool = False
     """Whether what MCMI gains over its control, the same fine-tuning without CMI, stands beside."""
     note: Callable[[pd.DataFrame, str], str] | None = None
     """Says what stands beside the verdict, of a study's rows on a dataset and its name; enters no verdict."""
-    limit: Callable[[pd.DataFrame, Sequence[str]], str] | None = None
-    """Says what else may lie behind the effects, of a study's rows on a dataset and the family; enters no verdict."""
     advice: tuple[str, str] = ("", "")
     """What to do in practice where the claim is supported, and where it is not."""

@@ -1,9 +1,10 @@
 """How effects become verdicts. (No torch.)
 
-The rules, fixed before any study ran. An effect is a mean over pairs of seeds, turned so that the claim says
-"above zero", with a 95 % Student t interval. A claim about several teachers (or frameworks) is one family:
-p values are corrected over it by Holm's procedure, for "the effect is zero" and for "the effect is the
-smallest of interest" alike; the intervals shown are those of each effect alone. Then, in this order:
+The rules, fixed before any study ran. An effect is a mean over pairs of seeds with a 95 % Student t interval, counted
+in smallest effects of interest on the side that is claimed, so that every claim says "above zero". A claim about
+several teachers (or frameworks) is one family: p values are corrected over it by Holm's procedure, for "the effect is
+zero" and for "the effect is the smallest of interest" alike; the intervals shown are those of each effect alone. Then,
+in this order:
 
 1. not run: there is no effect;
 2. inconclusive: fewer than five pairs;
@@ -23,10 +24,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from kdlib.report.claims.claim import Claim, Direction, Effects
+from kdlib.report.claims.claim import Claim, Effects
 from kdlib.report.inference import Effect, holm, seeds_needed
 
 ALPHA = 0.05
@@ -55,29 +56,28 @@ class Judgement:
     member: str
     """The teacher (or framework) compared with its baseline."""
     effect: Effect | None
-    """Turned so that the claim says "above zero"."""
+    """In smallest effects of interest, above zero where the claim says it is."""
     p: float
     """Corrected p value of "the effect is zero"; NaN where there was no test."""
     verdict: Verdict
 
 
-def verdict(effect: Effect | None, smallest: float, p: float, p_smallest: float | None = None) -> Verdict:
+def verdict(effect: Effect | None, p: float, p_smallest: float | None = None) -> Verdict:
     """Return what one effect says, by the rules above.
 
     Args:
-        effect: turned so that the claim says "above zero", or None where nothing was run.
-        smallest: the smallest effect of interest, above 0.
+        effect: in smallest effects of interest, or None where nothing was run.
         p: corrected p value of "the effect is zero".
-        p_smallest: corrected p value of "the effect is `smallest`"; None for an effect on its own, where the
+        p_smallest: corrected p value of "it is the smallest of interest"; None for an effect on its own, where the
             interval says the same.
     """
     if effect is None:
         return Verdict.NOT_RUN
     if effect.n < MINIMUM_PAIRS:
         return Verdict.INCONCLUSIVE
-    if p <= ALPHA and effect.low > 0 and effect.mean >= smallest:
+    if p <= ALPHA and effect.low > 0 and effect.mean >= 1:
         return Verdict.SUPPORTED
-    if effect.high < smallest and (p_smallest is None or p_smallest <= ALPHA):
+    if effect.high < 1 and (p_smallest is None or p_smallest <= ALPHA):
         return Verdict.NOT_SUPPORTED
     return Verdict.INCONCLUSIVE
 
@@ -87,22 +87,20 @@ def judge(claim: Claim, effects: Effects, guards: Effects | None = None) -> list
 
     Args:
         claim: a row of `CLAIMS`.
-        effects: what was measured, treated − baseline, as it is (not turned), for each member; None where it
-            was not run. A relative claim wants `paired_relative`.
+        effects: what was measured, treated − baseline, as it is, for each member; None where it was not run.
         guards: the effect on the guarded measure (treated − baseline, higher is better) for each member, where
             the claim has a guard.
     """
-    sign = -1 if claim.direction is Direction.DECREASE else 1
-    tested = [e if e and e.n >= MINIMUM_PAIRS else None for e in effects.values()]
+    scaled = {member: effect and effect.in_units(claim.smallest) for member, effect in effects.items()}
+    tested = [e if e and e.n >= MINIMUM_PAIRS else None for e in scaled.values()]
     zero = holm([e.p if e else math.nan for e in tested])
-    smallest = holm([e.p_equals(sign * claim.smallest) if e else math.nan for e in tested])
+    smallest = holm([e.p_equals(1) if e else math.nan for e in tested])
     judgements = []
-    for (member, effect), p, p_smallest in zip(effects.items(), zero, smallest, strict=True):
-        turned = _turned(effect, sign)
-        said = verdict(turned, claim.smallest, float(p), float(p_smallest))
+    for (member, effect), p, p_smallest in zip(scaled.items(), zero, smallest, strict=True):
+        said = verdict(effect, float(p), float(p_smallest))
         if claim.guard is not None and effect is not None:
             said = _guarded(said, (guards or {}).get(member), claim.guard.worst)
-        judgements.append(Judgement(member, turned, float(p), said))
+        judgements.append(Judgement(member, effect, float(p), said))
     return judgements
 
 
@@ -119,13 +117,10 @@ def needed(claim: Claim, one: Judgement, family: int = 1, guard: Effect | None =
     """
     if one.verdict is not Verdict.INCONCLUSIVE or one.effect is None:
         return None
-    smallest = claim.smallest
-    if claim.relative and claim.direction is Direction.DECREASE:
-        smallest = 1 / (1 - smallest) - 1  # the logarithm of a fall by 10 % is that of a rise by 11 %
-    plans = [(one.effect, smallest, family)]
+    plans = [(one.effect, family)]
     if claim.guard is not None and guard is not None:
-        plans.append((guard, -claim.guard.worst, 1))
-    return max(seeds_needed(e, size, comparisons=n) if e.n > 1 else MINIMUM_PAIRS for e, size, n in plans)
+        plans.append((guard.in_units(claim.guard.worst), 1))
+    return max(seeds_needed(e, 1, comparisons=n) if e.n > 1 else MINIMUM_PAIRS for e, n in plans)
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
@@ -138,13 +133,6 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
     if len(said) == 1:
         return said.pop()
     return Verdict.NOT_SUPPORTED if Verdict.NOT_SUPPORTED in said else Verdict.INCONCLUSIVE
-
-
-def _turned(effect: Effect | None, sign: int) -> Effect | None:
-    """Return the effect as the claim counts it: above zero is what it says."""
-    if effect is None or sign > 0:
-        return effect
-    return replace(effect, mean=-effect.mean, low=-effect.high, high=-effect.low)
 
 
 def _guarded(said: Verdict, guard: Effect | None, worst: float) -> Verdict:

@@ -47,7 +47,7 @@ def sentence(answer: Answer) -> str:
     due = [whose[member] + interval(one, claim.unit) for member, one in answer.due.items() if member in found and one]
     apart = f" Of it, due to CMI: {'; '.join(due)}." if 0 < len(due) <= MOST else ""
     factor, unit, _ = UNITS[claim.unit]
-    matter = f"{counted(pairs)}; {factor * claim.smallest:g} {unit} would matter"
+    matter = f"{counted(pairs)}; {factor * abs(claim.smallest):g} {unit} would matter"
     return f"{head} {claim.lead}: {_members(answer, found)} ({matter}).{because}{apart} {claim.published}"
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Answer, Column
-from kdlib.report.claims.claim import Claim, Direction
+from kdlib.report.claims.claim import Claim
 from kdlib.report.claims.rules import Verdict
 from kdlib.report.theme import name_of
 from kdlib.report.words import UNITS, interval, p_value
@@ -21,7 +21,7 @@ DUE = "of which due to CMI: MCMI − fine-tuned"
 def smallest(claim: Claim) -> str:
     """Write the smallest effect of interest on the claimed side."""
     factor, unit, _ = UNITS[claim.unit]
-    return f"{'−' if claim.direction is Direction.DECREASE else '+'}{factor * claim.smallest:g} {unit}"
+    return f"{factor * claim.smallest:+g} {unit}".replace("-", "−")
 
 
 def fixed() -> pd.DataFrame:
@@ -80,28 +80,16 @@ def matrix(columns: Sequence[Column]) -> pd.DataFrame:
 def effects(column: Column) -> pd.DataFrame:
     """Return the effects of a study in smallest effects of interest, turned so that claims say "above zero".
 
-    Columns name, claim, mean, low, high, n and verdict; a row a member that was run, one a claim that was not. Relative
-    changes are divided on the scale of logarithms, on which they are tested.
+    Columns name, claim, mean, low, high, n and verdict; a row a member that was run, one a claim that was not.
     """
     rows = []
     for answer in column.answers:
-        claim, ran = answer.claim, [one for one in answer.judged if one.effect]
-        for one in ran:
-            effect = answer.measured[one.member]
-            assert effect is not None
-            ends = sorted(scaled(value, claim) for value in (effect.low, effect.high))
+        claim, ran = answer.claim, [(one, one.effect) for one in answer.judged if one.effect]
+        for one, effect in ran:
             name = f"{claim.id} {name_of(one.member)}" if len(answer.judged) > 1 else f"{claim.id} {claim.short}"
-            rows.append({"name": name, "claim": claim.id, "mean": scaled(effect.mean, claim), "low": ends[0],
-                         "high": ends[1], "n": effect.n, "verdict": one.verdict})  # fmt: skip
+            rows.append({"name": name, "claim": claim.id, "mean": effect.mean, "low": effect.low, "high": effect.high,
+                         "n": effect.n, "verdict": one.verdict})  # fmt: skip
         if not ran:
             rows.append({"name": f"{claim.id} {claim.short}", "claim": claim.id, "mean": math.nan, "low": math.nan,
                          "high": math.nan, "n": 0, "verdict": answer.verdict})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def scaled(value: float, claim: Claim) -> float:
-    """Return an effect in smallest effects of interest, above zero where the claim says it is."""
-    sign = -1 if claim.direction is Direction.DECREASE else 1
-    if claim.relative:
-        return math.log1p(value) / math.log1p(sign * claim.smallest)
-    return sign * value / claim.smallest
