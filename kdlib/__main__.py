@@ -97,7 +97,7 @@ def _study(arguments: argparse.Namespace) -> int:
     from kdlib.runs import studies
     from kdlib.study import jobs, seeds, snakemake
 
-    name = str(Path(arguments.study).resolve()) if arguments.study.endswith(".yaml") else arguments.study
+    name = str(studies.file_of(arguments.study)) if arguments.study.endswith(".yaml") else arguments.study
     study = seeds.only(studies.load(name), arguments.seeds)
     jobs.reports_of(study)
     if study.scratch:
@@ -176,7 +176,7 @@ def _unpack(arguments: argparse.Namespace) -> None:
     """Put runs that another machine packed into the store; finished ones there stay as they are."""
     from kdlib.store.packing import unpack
 
-    for name, state in unpack(Path(arguments.packing)).items():
+    for name, state in unpack(paths.whole(arguments.packing)).items():
         print(f"{name}  {state}")
 
 

@@ -123,3 +123,24 @@ def test_a_parameter_cannot_have_two_meanings(tmp_path: Path) -> None:
     other.write_text(PLUGIN.read_text().replace("lean", "smoothing").replace('"uniform"', '"other"'))
     done = called(tmp_path, "-c", "from kdlib.teachers.kinds import schema; schema()", plugins=str(other))
     assert "parameter 'smoothing' of kind other is refused: kind label_smoothing has it." in done.stderr
+
+
+def test_a_file_that_fails_fails_each_time_and_two_may_have_one_name(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(
+            PLUGIN.read_text()
+            .replace('"uniform"', f'"uniform_{folder}"')
+            .replace("lean", f"lean_{folder}")
+            .replace('"brier"', f'"b_{folder}"')
+        )
+    both = os.pathsep.join(str(tmp_path / folder / "mine.py") for folder in "ab")
+    ask = "from kdlib.teachers.kinds import KINDS; print(*KINDS)"
+    assert {"uniform_a", "uniform_b"} <= set(called(tmp_path, "-c", ask, plugins=both).stdout.split())
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise RuntimeError('torn')\n")
+    twice = (
+        "from kdlib.teachers.kinds import KINDS\nfor _ in range(2):\n    try:\n        len(KINDS)\n"
+        "    except RuntimeError as error:\n        print(error)\n"
+    )
+    assert called(tmp_path, "-c", twice, plugins=str(broken)).stdout.split() == ["torn", "torn"]

@@ -7,11 +7,11 @@ runs have, and what can be asked of any: its constant, what enters a run's name,
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -66,6 +66,33 @@ MOST_SHOWN = 120
 """Letters of a refused value that a sentence shows."""
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+def whole(text: str) -> int:
+    """Read a whole number from 0 to below 2³¹, for `a_set`; a ValueError for another text."""
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise ValueError
+    return int(text)
+
+
+def a_set(
+    read: Callable[[str], float], allowed: str, least: int = 1, write: Callable[[Any], str] = "{:.12g}".format
+) -> AfterValidator:
+    """Say that a text is a set of `least` elements or more, of which `read` makes numbers to order them by.
+
+    `read` raises a ValueError for what is none of those `allowed`, `write` undoes it.
+    """
+
+    def check(text: str) -> str:
+        try:
+            values = sorted({read(part.strip()) for part in text.split("+") if part.strip()})
+        except ValueError:
+            values = None
+        if values is None or len(values) < least:
+            raise PydanticCustomError("set", "allowed are {allowed}, joined by +", {"allowed": allowed})
+        return "+".join(map(write, values))
+
+    return AfterValidator(check)
 
 
 class Config(BaseModel):
@@ -157,11 +184,10 @@ def of_record(schema: type[C], values: Mapping[str, Any], dropped: Mapping[str, 
     return validated(schema, {**{name: constant_of(field) for name, field in schema.model_fields.items()}, **kept})
 
 
-def at_constants(config: C, idle: Iterable[str], **changed: Any) -> C:
-    """Return a config with parameters that have no effect set back, and others changed."""
+def at_constants(config: C, idle: Iterable[str]) -> C:
+    """Return a config with parameters that have no effect set back."""
     schema = type(config)
-    back = {name: schema.model_fields[name].default for name in idle}
-    return config.model_copy(update={**changed, **back})
+    return config.model_copy(update={name: schema.model_fields[name].default for name in idle})
 
 
 def effective(config: Config, silent: Iterable[str] = ()) -> dict[str, Any]:

@@ -40,9 +40,11 @@ def _in_kernel() -> bool:
 
 def _parent() -> list[str]:
     """Return the command line of the parent process, or nothing where the system does not tell."""
+    import psutil  # which the kernel has loaded
+
     try:
-        return Path(f"/proc/{os.getppid()}/cmdline").read_text(errors="replace").split("\0")
-    except OSError:
+        return list(psutil.Process(os.getppid()).cmdline())
+    except psutil.Error:
         return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.util
 import os
 import sys
@@ -89,9 +90,13 @@ def _load_plugins(files: str) -> None:
         path = Path(text)
         if not path.is_absolute() or path.suffix != ".py" or not path.is_file():
             raise InputError(f"{PLUGINS} = {text!r} is refused: allowed are absolute paths of Python files that exist.")
-        name = f"kdlib_plugin_{path.stem}"
+        name = f"kdlib_plugin_{path.stem}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         if name not in sys.modules:  # else it is being loaded, and asks for what there is
             spec = importlib.util.spec_from_file_location(name, path)
             assert spec is not None and spec.loader is not None
             sys.modules[name] = module = importlib.util.module_from_spec(spec)
-            spec.loader.exec_module(module)
+            try:
+                spec.loader.exec_module(module)
+            except BaseException:
+                del sys.modules[name]  # whoever asks again is told again
+                raise

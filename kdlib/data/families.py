@@ -23,8 +23,9 @@ def family_of(name: str) -> Family:
     Raises:
         InputError: there is none.
     """
-    kind, _, rest = name.partition(":")
+    kind, colon, rest = name.partition(":")
     family = FAMILIES.get(kind)
-    if family is None or (rest and not any(":" in one for one in family.spellings)):
+    lacks = family is not None and not rest and (colon or family.at_path)
+    if family is None or lacks or (rest and not any(":" in one for one in family.spellings)):
         raise InputError(f"dataset is {name!r}, but it must be one of {spellings()}.")
     return family

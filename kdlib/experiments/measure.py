@@ -19,7 +19,6 @@ class MeasureConfig(Config):
     run_type = RunType.MEASURE
     parent: str | None = parameter(None, "the teacher: a run's name, its prefix or weights:<file>", reference=True)
     architecture: str | None = parameter(None, "architecture of weights:<file>")
-    batch_size: int | None = parameter(None, "images a forward pass", hashed=False, ge=1, le=65_536)
     eval_samples: int | None = parameter(None, "samples for the metrics; None: the kind's own", ge=1, le=1000)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kdlib.base.config import RunType, at_constants
@@ -28,9 +29,9 @@ class MeasureRecipe(Recipe[MeasureConfig]):
     meaning_as_kind = "only measure the parent"
     refers_by = "parent"
 
-    def settings(self, given: MeasureConfig) -> dict[str, Any]:
-        """Return the images of a forward pass."""
-        return {"batch_size": 500}
+    def recorded(self, values: Mapping[str, Any]) -> MeasureConfig:
+        """Return the config that a run's record holds; older ones have a `batch_size`, which had no effect."""
+        return super().recorded({name: value for name, value in values.items() if name != "batch_size"})
 
     def normalised(self, config: MeasureConfig) -> MeasureConfig:
         """Return the config; only a file of weights needs an architecture."""

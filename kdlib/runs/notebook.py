@@ -109,7 +109,7 @@ def samples_note(plans: Sequence[Plan], samples: Any) -> Markdown | None:
         samples: what was given for the parameter, a number or several.
     """
     given = samples if isinstance(samples, list | tuple) else str(1 if samples is None else samples).split(",")
-    several = [int(value) for value in given if int(value) > 1]
+    several = [int(value) for value in map(float, given) if value > 1]
     if not several:
         return None
     alone = [

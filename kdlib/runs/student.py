@@ -40,8 +40,7 @@ class StudentRecipe(Recipe[StudentConfig]):
 
     def normalised(self, config: StudentConfig) -> StudentConfig:
         """Return the config with what means nothing for its teacher or framework set back."""
-        idle, changed = training.idle(config)
-        return at_constants(config, idle | students.unused(config), **changed)
+        return at_constants(config, training.idle(config) | students.unused(config))
 
     def teacher_seed(self, config: StudentConfig) -> int:
         """Return the seed of its teacher: its own, unless another is given."""
@@ -107,12 +106,12 @@ def networks_of(planned: Plan) -> tuple[Teacher, Teacher | None]:
     """
     from kdlib.runs.execute import dataset
     from kdlib.runs.networks import teacher_of
-    from kdlib.teachers.loading import making_of
-    from kdlib.training.hardware import Hardware
+    from kdlib.teachers.loading import here, making_of
 
-    hardware = Hardware(**planned.run.provenance["hardware"])
     assert isinstance(planned.config, StudentConfig)
-    making = making_of(planned.config, planned.run.record, hardware, planned.name)
+    record = planned.run.record
+    hardware = here(planned.config, record)
+    making = making_of(planned.config, record, hardware, planned.name)
     parent = planned.parents.get("teacher")
     teacher = teacher_of(parent, dataset(planned.config), hardware) if parent is not None else None
     return making.restored(planned.run.weights()), teacher

@@ -157,12 +157,15 @@ def file_of(name: str) -> Path:
     whole = str(path) if own else name
     if re.search(r"[+\x00-\x1f]", whole):  # pages are given studies joined by +
         raise InputError(f"study = {whole!r} is refused: allowed are paths without + and control characters.")
+    if own and path.stem in names() and not path.samefile(paths.STUDIES / path.name):  # its records would be lost
+        raise InputError(f"study = {whole!r} is refused: {path.stem} is one of the project's; give it another name.")
     return path
 
 
 def folder_of(name: str) -> str:
-    """Return a study's name as files and folders have it: its own file may be called anything."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:64]
+    """Return a study's name as files and folders have it, no two alike: its own file may be called anything."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:64]
+    return plain if plain == name else f"{plain[:55]}-{digest_of(name.encode(errors='surrogateescape'))[:8]}"
 
 
 def content_of(file: Path) -> bytes:

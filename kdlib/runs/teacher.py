@@ -43,8 +43,7 @@ class TeacherRecipe(Recipe[TeacherConfig]):
 
     def normalised(self, config: TeacherConfig) -> TeacherConfig:
         """Return the config with what means nothing for its kind set back."""
-        idle, changed = training.idle(config)
-        return at_constants(config, idle | unused(config), **changed)
+        return at_constants(config, training.idle(config) | unused(config))
 
     def recorded(self, values: Mapping[str, Any]) -> TeacherConfig:
         """Return the config that a record holds."""

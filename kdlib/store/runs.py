@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -222,7 +222,7 @@ def start(run: Run, record: Mapping[str, Any], config: Config, shape: tuple[int,
     if known and provenance["hardware"]["name"] == wanted.name:
         wanted = hardware.Hardware(**{**provenance["hardware"], "device": wanted.device})
     for torn in (*run.path.glob(".*"), *run.checkpoints.glob(".*")):  # what a killed process was writing
-        if torn.is_file():
+        with suppress(OSError):  # a file that another machine holds open is not to be had
             torn.unlink()
     provenance |= {"hardware": wanted.as_dict(), "versions": hardware.versions(), "commit": commit()}
     provenance["sessions"] = [*provenance["sessions"], {"started": now(), "processor": wanted.name}]
@@ -272,6 +272,7 @@ def now() -> str:
 def commit() -> str | None:
     """Return the commit of the code; outside a clone what `$KDLIB_COMMIT` says, or `None`."""
     try:
+        (paths.ROOT / ".git").lstat()  # else git would tell of a repository around it
         done = subprocess.run(
             ["git", "-C", str(paths.ROOT), "describe", "--always", "--dirty", "--abbrev=12"],
             capture_output=True, text=True, timeout=10, check=True,

@@ -38,7 +38,7 @@ class StudentConfig(TrainingConfig):
 def settings(given: StudentConfig, usual_temperature: float) -> dict[str, Any]:
     """Return what a student sets where nothing is given: β, and S = T.
 
-    Both temperatures are one, as in distillation's first paper (Hinton et al. 2015), unless both are given.
+    Where T alone is given S is the same, as in distillation's first paper (Hinton et al. 2015); a given S moves no T.
     """
     family = family_of(given.dataset)
     published = given.preset is not None or not family.settings(given.run_type)

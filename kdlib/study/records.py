@@ -142,7 +142,7 @@ def arrays(run: str) -> Arrays:
     Raises:
         InputError: they are no whole safetensors.
     """
-    for file in files():
+    for file in reversed(files()):  # as in `histories`
         if (packed := _of_runs("arrays", file, _written(file)).get(run)) is not None:
             return unpacked(packed, f"{file.parent.name}/{file.name}")
     return {}
@@ -150,7 +150,7 @@ def arrays(run: str) -> Arrays:
 
 def class_names(run: str) -> tuple[str, ...]:
     """Return the names of the classes of a run's dataset; none where no record has them."""
-    found = (_of_runs("class_names", file, _written(file)).get(run) for file in files())
+    found = (_of_runs("class_names", file, _written(file)).get(run) for file in reversed(files()))
     return next((tuple(names) for names in found if names is not None), ())
 
 

@@ -18,7 +18,7 @@ from kdlib.base.errors import NoImages
 from kdlib.runs import recipes
 from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
-from kdlib.study import index, records
+from kdlib.study import records
 from kdlib.study.labels import About, labels_of, study_of
 
 
@@ -74,8 +74,9 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
         records_first: whether the record counts where both are there, so that a page says the same wherever it is made.
     """
     kept = records.frame(folder)
-    there = set(kept.index)
-    own = index.rows([name for name in wanted if not (records_first and name in there)], of_run)
+    there, stored = set(kept.index), set(runs.names())
+    made_here = (runs.Run(name) for name in wanted if name in stored and not (records_first and name in there))
+    own = {run.name: of_run(run) for run in made_here if run.finished}
     order = [name for name in dict.fromkeys(wanted) if name in own or name in there]
     if not order:
         return pd.DataFrame(columns=["run", "source", "run_type", "teacher", "label"])

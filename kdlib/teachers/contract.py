@@ -121,6 +121,8 @@ class Derived(Teacher):
         self.members, self.answer = tuple(members), answer
 
     def _outputs(self, x: Tensor, samples: int) -> Tensor:
+        for member in self.members:
+            member.network.eval()
         return self.answer(x, samples)
 
 

@@ -83,11 +83,15 @@ def restored(
     name: str,
 ) -> Teacher:
     """Return a teacher from its record and its tensors, its parents loaded first."""
-    if hardware is None:  # this machine's best device, wherever the run was made
-        hardware = resolve_hardware(config.model_copy(update={"device": None}), tuple(record["shape"]))
+    hardware = hardware or here(config, record)
     roles = record.get("parents", {})
     parents = tuple(load(roles[role], hardware) for role in sorted(roles, key=lambda role: (len(role), role)))
     return kind_of(config).restore(making_of(config, record, hardware, name, parents), tensors)
+
+
+def here(config: TrainingConfig, record: Mapping[str, Any]) -> Hardware:
+    """Return how this machine's best device computes what a run has trained, wherever that was made."""
+    return resolve_hardware(config.model_copy(update={"device": None}), tuple(record["shape"]))
 
 
 def making_of(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 from kdlib import data, models
-from kdlib.base.config import Config, Seed, parameter
+from kdlib.base.config import Config, Seed, a_set, parameter, whole
 from kdlib.base.errors import InputError
 from kdlib.data.options import Augmentation
 
@@ -50,6 +50,9 @@ class Schedule(StrEnum):
     """Not at all."""
 
 
+Epochs = Annotated[str, a_set(whole, "whole numbers, as in 150+180", least=0)]
+
+
 class TrainingConfig(Config):
     """What teachers and students share: how a network is trained."""
 
@@ -65,7 +68,7 @@ class TrainingConfig(Config):
     momentum: float | None = parameter(None, "momentum of sgd", ge=0, lt=1)
     weight_decay: float | None = parameter(None, "L2 penalty's factor in the gradient", ge=0, le=1)
     schedule: Schedule | None = parameter(None, "steps, cosine or constant")
-    lr_decay_epochs: str | None = parameter(None, "epochs at which the rate falls, as in 150+180+210", kind="set")
+    lr_decay_epochs: Epochs | None = parameter(None, "epochs at which the rate falls, as in 150+180+210", kind="set")
     lr_decay_rate: float | None = parameter(None, "factor of the learning rate there", gt=0, le=1)
     warmup_epochs: float = parameter(0.0, "first epochs, in which the rate rises from 0", ge=0, le=100_000)
     fraction: float = parameter(1.0, "share of each class's training images", gt=0, le=1)
@@ -130,39 +133,20 @@ def filled(given: TrainingConfig, own: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in type(given).model_fields}
 
 
-def idle(config: TrainingConfig) -> tuple[set[str], dict[str, Any]]:
-    """Return the parameters that mean nothing beside the others, and those sets that are written in another way.
-
-    Raises:
-        InputError: a mark is no whole number.
-    """
-    marks = _numbers("lr_decay_epochs", config.lr_decay_epochs or "")
-    omitted = "+".join(sorted({part.strip() for part in config.omit_classes.split("+") if part.strip()}))
+def idle(config: TrainingConfig) -> set[str]:
+    """Return the parameters that mean nothing beside the others."""
     unused: set[str] = set()
     if config.optimizer is Optimizer.ADAM:
         unused.add("momentum")
     if config.schedule is not Schedule.STEPS:
         unused |= {"lr_decay_epochs", "lr_decay_rate"}
-    elif not marks:
+    elif not config.lr_decay_epochs:
         unused.add("lr_decay_rate")
-    if config.fraction == 1 and not omitted:
+    if config.fraction == 1 and not config.omit_classes:
         unused.add("match")
     if config.augmentation is Augmentation.NONE or config.augmentation_seed == config.seed:
         unused.add("augmentation_seed")
-    return unused, {"lr_decay_epochs": marks, "omit_classes": omitted}
-
-
-def _numbers(name: str, text: str) -> str:
-    """Write a set of epochs in one way: sorted, each once."""
-    try:
-        values = sorted({int(part) for part in text.split("+") if part.strip()})
-        if values and values[0] < 0:
-            raise ValueError
-    except ValueError:
-        raise InputError(
-            f"{name} = {text!r} is refused: allowed are whole numbers joined by +, as in 150+180."
-        ) from None
-    return "+".join(map(str, values))
+    return unused
 
 
 def check(config: TrainingConfig, trains: bool = True) -> None:

@@ -46,7 +46,10 @@ class Hardware(Settings):
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Use these threads, and deterministic kernels, inside."""
-        before = torch.get_num_threads()
+        threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+        deterministic = torch.are_deterministic_algorithms_enabled()
+        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+        filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
         torch.set_num_threads(self.threads)
         torch.backends.cudnn.benchmark = False
         if self.device.startswith("cuda"):
@@ -60,7 +63,10 @@ class Hardware(Settings):
         try:
             yield
         finally:
-            torch.set_num_threads(before)
+            torch.set_num_threads(threads)
+            torch.backends.cudnn.benchmark = benchmark
+            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+            torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks are run."""
@@ -165,6 +171,6 @@ def seed_everything(seed: int) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of what makes the numbers, as far as it is installed."""
-    packages = ("torch", "torchvision", "numpy", "laplace-torch", "scikit-learn")
+    packages = ("torch", "torchvision", "numpy", "scipy", "laplace-torch", "scikit-learn", "torchdistill", "grad-cam")
     there = {name: version(name) for name in packages if any(distributions(name=name))}
     return {"python": sys.version.split()[0], **there}

@@ -9,9 +9,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as arrow
 import pytest
 import torch
 from PIL import Image
+from pyarrow import parquet
 
 from kdlib import data
 from kdlib.base import paths
@@ -22,6 +24,8 @@ from kdlib.data.cifar import images as cifar
 from kdlib.data.classes import resolve_classes
 from kdlib.data.dataset import Split
 from kdlib.data.options import BCPSource
+from kdlib.runs.plans import plan
+from kdlib.runs.recipes import resolve
 
 
 @pytest.fixture
@@ -418,3 +422,35 @@ def test_the_data_root_is_only_read(data_root: Path) -> None:
     data.load("cifar10", data_root)
     assert sorted(data_root.rglob("*")) == before
     assert not paths.datasets().is_relative_to(data_root)
+
+
+@pytest.mark.parametrize("name", ["cifar10:", "digits:", "folder", "folder:", "cifar10:train"])
+def test_a_name_is_whole(name: str) -> None:
+    with pytest.raises(InputError, match=f"dataset is '{name}', but"):
+        data.load(name)
+
+
+def test_digits_have_one_size() -> None:
+    with pytest.raises(InputError, match="image_size is 64, but the images of digits:tiny have 8 pixels a side"):
+        data.load("digits:tiny", image_size=64)
+    assert resolve("teacher", {"image_size": 8}) == resolve("teacher", {})
+    with pytest.raises(InputError, match="image_size is 64"):
+        plan(resolve("teacher", {"image_size": 64}))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x93NUMPY\x01\x00"])
+def test_answers_that_are_no_array_are_one_sentence(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "cifar10h").mkdir()
+    (tmp_path / "cifar10h" / answers.COUNTS_FILE).write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        answers.shares(tmp_path)
+
+
+@pytest.mark.parametrize("images", [[], [b"no image"], [{"bytes": None}], [{"bytes": b"no image"}]])
+def test_parquet_without_images_is_one_sentence(images: list[object], tmp_path: Path) -> None:
+    (tmp_path / "cifar100").mkdir()
+    for part in ("train", "test"):
+        table = arrow.table({"img": images, "fine_label": [0] * len(images)})
+        parquet.write_table(table, tmp_path / "cifar100" / f"{part}-0.parquet")
+    with pytest.raises(InputError, match=r"cannot be read|hold no image"):
+        cifar.read(CIFAR100, tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from kdlib.report.claims.answers import columns
 from kdlib.report.words import interval
-from kdlib.study.rows import recorded
+from kdlib.study import records
 
 HERE = Path(__file__).parent
 STUDY = "digits"
@@ -17,7 +17,7 @@ STUDY = "digits"
 
 def names() -> list[str]:
     """Return the names of the runs that records hold."""
-    return sorted(recorded())
+    return sorted(records.frame().index)
 
 
 def verdicts() -> list[str]:

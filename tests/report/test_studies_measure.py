@@ -57,7 +57,9 @@ def test_what_a_study_shows_is_what_its_runs_measure(name: str, monkeypatch: pyt
     for claim in CLAIMS:
         if claim.page not in study.reports or claim.page == "synthetic" or claim.id in UNKNOWN.get(dataset, ()):
             continue
-        if claim.source == BAYES and ("variational" not in study.teaching or claim.id == "C5" and dataset != "digits"):
+        if (claim.source == BAYES and "variational" not in study.teaching) or (
+            claim.id == "C5" and dataset != "digits"
+        ):
             continue
         if claim.id in BY_STEPS and {one["match"] for _, one in own[own["fraction"] < 1].iterrows()} == {"epochs"}:
             continue

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pytest
 import small
 import torch
 
+from kdlib.base import paths
 from kdlib.base.errors import InputError, KdlibError, RunLocked
-from kdlib.base.files import write_json
+from kdlib.base.files import write_atomically, write_json
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import plan
 from kdlib.store import runs
@@ -185,3 +187,25 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("KDLIB_RUNS", str(tmp_path / place))
     with pytest.raises(InputError, match=r"KDLIB_RUNS = .* is refused: it cannot be written"):
         execute(small.teacher())
+
+
+def test_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    """Two machines that share a disk may have processes of one number."""
+    file, pieces = tmp_path / "shared.json", [bytes([k]) * 200_000 for k in range(4)]
+
+    def write(piece: bytes) -> None:
+        for _ in range(25):
+            write_atomically(file, piece)
+            assert file.read_bytes() in pieces
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, pieces))
+    assert [path.name for path in tmp_path.iterdir()] == ["shared.json"]
+
+
+def test_outside_a_clone_no_other_repository_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / "unpacked").mkdir()
+    monkeypatch.setattr(paths, "ROOT", tmp_path / "unpacked")
+    monkeypatch.setenv("KDLIB_COMMIT", "as said")
+    assert runs.commit() == "as said"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -214,3 +215,16 @@ def test_arrays_that_are_no_safetensors_are_refused(data: bytes) -> None:
     write(file_of("some", 0), [one(arrays=data)])
     with pytest.raises(InputError, match=r"some/seed-0.parquet is refused: its arrays are no safetensors \(.*\)\.$"):
         records.arrays("teacher-a")
+
+
+def test_a_study_of_ones_own_touches_no_other_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records would prune the project's of the same name; names that differ get folders that do."""
+    own = tmp_path / "digits.yaml"
+    own.write_text("title: Mine\nteachers: {plain: {dataset: 'digits:tiny'}}\n")
+    with pytest.raises(InputError, match="digits is one of the project's; give it another name"):
+        studies.load(str(own))
+    assert studies.load(str(paths.STUDIES / "digits.yaml")).name == "digits"
+    alike = ["a b", "a_b", "ä_b", "a_b" + "c" * 70, "a_b" + "c" * 71]
+    assert len({studies.folder_of(name) for name in alike}) == len(alike)
+    assert all(re.fullmatch("[A-Za-z0-9_.-]{1,64}", studies.folder_of(name)) for name in alike)
+    assert studies.folder_of("a_b") == "a_b"

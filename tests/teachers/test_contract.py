@@ -9,7 +9,8 @@ import small
 import torch
 
 from kdlib.base.errors import InputError
-from kdlib.teachers.contract import combine
+from kdlib.teachers.contract import Derived, combine
+from kdlib.teachers.ensemble import average
 
 
 def test_tempering_comes_before_averaging() -> None:
@@ -64,3 +65,15 @@ def test_probs_are_the_tempered_softmax_of_the_network() -> None:
 def test_refused(given: tuple[float, int], says: str) -> None:
     with pytest.raises(InputError, match=f"{says} is refused"):
         small.untrained_teacher().probs(small.DATASET.val.images, *given)
+
+
+def test_no_member_is_changed_by_asking_what_is_made_of_them() -> None:
+    members, images = [small.untrained_teacher(), small.untrained_teacher(1)], small.DATASET.val.images
+    two = average(members, "two")
+    tempered = Derived((two,), lambda x, samples: two._outputs(x, samples) / 2, "tempered")
+    before = {name: value.clone() for name, value in members[1].network.state_dict().items()}
+    for teacher in (two, tempered):
+        plain = teacher.probs(images)
+        members[1].network.train()  # someone plays with a member
+        assert torch.equal(teacher.probs(images), plain)
+    assert all(torch.equal(members[1].network.state_dict()[name], value) for name, value in before.items())

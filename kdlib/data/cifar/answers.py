@@ -43,7 +43,7 @@ def shares(root: Path) -> np.ndarray:
         )
     file = files[0]
     try:
-        answers = np.load(file, allow_pickle=False).astype(np.float64)
+        answers = np.lib.format.open_memmap(file, mode="r").astype(np.float64)
     except (OSError, ValueError) as error:
         raise InputError(f"the data file {file} cannot be read: {error}.") from error
     if answers.shape != (ROWS, CLASSES) or not (answers >= 0).all() or not (answers.sum(1) > 0).all():

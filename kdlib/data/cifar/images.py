@@ -147,9 +147,11 @@ def _parquet(files: list[Path], column: str) -> Labelled:
         try:
             table = read_table(file, columns=["img", column])
             images += [_decode(row["bytes"]) for row in table["img"].to_pylist()]
-        except (arrow.ArrowException, OSError, ValueError, KeyError, SyntaxError) as error:
+        except (arrow.ArrowException, OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
             raise InputError(f"the data file {file} cannot be read: {error}.") from error
         labels.append(table[column].to_numpy())
+    if not images:
+        raise InputError(f"the data file {files[0]} and those beside it hold no image.")
     return np.stack(images), np.concatenate(labels)
 
 

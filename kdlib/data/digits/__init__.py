@@ -80,10 +80,6 @@ class Digits(Family):
     exact = True
     teaches = True
 
-    def side(self, image_size: int | None) -> int | None:
-        """Return none: all have the same side."""
-        return None
-
     def canonical(self, name: str) -> str:
         """Return the shortest name of the same digits: `digits:medium@0.4` is `digits`."""
         size, noise = parse(name)

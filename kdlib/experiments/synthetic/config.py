@@ -6,15 +6,11 @@ A set is a text joined by `+`, kept in one way: each element once, in order.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
-
-from kdlib.base.config import Config, Precision, RunType, at_constants, parameter
+from kdlib.base.config import Config, Precision, RunType, a_set, at_constants, parameter, whole
 from kdlib.base.errors import InputError
 
 QUALITY = ("accuracy", "nll", "l2_to_bcp", "ece")
@@ -45,40 +41,14 @@ SHARPEST = 1e-12
 """Least noise variance in units of the largest squared mean value: below it the BCPs are lost to rounding."""
 
 
-def a_set(
-    read: Callable[[str], float], allowed: str, least: int = 1, write: Callable[[Any], str] = "{:.12g}".format
-) -> AfterValidator:
-    """Say that a text is a set of `least` elements or more, of which `read` makes numbers to order them by.
-
-    `read` raises a ValueError for what is none of those `allowed`, `write` undoes it.
-    """
-
-    def check(text: str) -> str:
-        try:
-            values = sorted({read(part.strip()) for part in text.split("+") if part.strip()})
-        except ValueError:
-            values = []
-        if len(values) < least:
-            raise PydanticCustomError("set", "allowed are {allowed}, joined by +", {"allowed": allowed})
-        return "+".join(map(write, values))
-
-    return AfterValidator(check)
-
-
 def _between(low: float, high: float, text: str) -> float:
     if not low < float(text) < high:
         raise ValueError
     return float(text)
 
 
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise ValueError
-    return int(text)
-
-
 KINDS = list(Supervision)
-Seeds = Annotated[str, a_set(_seed, f"whole numbers below {2**31}")]
+Seeds = Annotated[str, a_set(whole, f"whole numbers below {2**31}")]
 Supervisions = Annotated[str, a_set(KINDS.index, ", ".join(KINDS), write=KINDS.__getitem__)]
 Concentrations = Annotated[str, a_set(partial(_between, 0, 1e6), "numbers above 0 and below a million")]
 Weights = Annotated[str, a_set(partial(_between, 0, 1), "numbers between 0 and 1")]

@@ -41,8 +41,9 @@ class CC(Framework):
     def compare(self, mine: Features, theirs: Features, built: Any, batch: Batch) -> Tensor:
         """Return ‖K_s - K_t‖ / n², with K the kernel of the embeddings.
 
-        The kernel is the paper's Taylor series of a Gaussian one, as torchdistill has it in a loop over rows; the
-        benchmark whose weight it has takes a shorter formula. Source: Peng et al. (2019), equations 4 to 8.
+        The kernel is the paper's Taylor series of a Gaussian one, as torchdistill has it in a loop over rows: of
+        embeddings as they are, where only those of norm 1 make it a Gaussian, and unsquared, where the paper squares.
+        The benchmark whose weight it has takes a shorter formula. Source: Peng et al. (2019), equations 4 to 8.
         """
         student = kernel(built["student_embedding"](mine.embedding))
         teacher = kernel(built["teacher_embedding"](theirs.embedding))

@@ -1,9 +1,8 @@
-"""The index of the store's rows: never more than a faster way to the same table."""
+"""What is kept of which runs a study has, and how long it holds; the table of runs follows the store."""
 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pandas as pd
@@ -11,18 +10,14 @@ import pytest
 import small
 
 from kdlib.runs.execute import execute
-from kdlib.study import index, labels
+from kdlib.study import labels
 from kdlib.study.rows import table
 
 
-def made(store: Path) -> str:
-    return execute(small.teacher(epochs=1)).name
-
-
 def test_a_row_holds_while_its_metrics_do(store: Path) -> None:
-    run = made(store)
+    run = execute(small.teacher(epochs=1)).name
     first = table()
-    assert (store / index.FILE).is_file() and list(first["run"]) == [run]
+    assert list(first["run"]) == [run]
     pd.testing.assert_frame_equal(table(), first)
     file = store / run / "metrics.json"
     metrics = json.loads(file.read_text())
@@ -30,30 +25,6 @@ def test_a_row_holds_while_its_metrics_do(store: Path) -> None:
     assert table().iloc[0]["val_accuracy"] == 0.125
     file.unlink()
     assert table().empty, "the store alone says what is finished"
-
-
-@pytest.mark.parametrize("content", [None, b"", b"[1]", b'{"a": 1}', b"\x00" * 50, b"{" * 100_000])
-def test_an_index_that_is_gone_or_torn_is_made_again(store: Path, content: bytes | None) -> None:
-    made(store)
-    first = table()
-    (store / index.FILE).unlink()
-    if content is not None:
-        (store / index.FILE).write_bytes(content)
-    pd.testing.assert_frame_equal(table(), first)
-    pd.testing.assert_frame_equal(table(), first)
-
-
-def test_a_store_that_is_only_read_gives_its_table(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made(store)
-    first = table()
-    (store / index.FILE).unlink()
-
-    def refused(*given: object, **named: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(os, "fsync", refused)
-    pd.testing.assert_frame_equal(table(), first)
-    assert not (store / index.FILE).exists()
 
 
 def test_kept_labels_hold_for_what_they_were_worked_out_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
