@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from kdlib.base.config import Config
+from kdlib.base.config import Config, RunType
+from kdlib.base.errors import InputError
 from kdlib.report.inference import Effect, paired, paired_relative
+from kdlib.runs.recipes import fields
 from kdlib.training.config import TrainingConfig
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ TRAINING = tuple(
     if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
 )
 """How a student is trained: what must be equal in students that are compared."""
+PARAMETERS = tuple(
+    name for name in {**fields(RunType.TEACHER), **fields(RunType.STUDENT)} if name not in Config.model_fields
+)
+"""All that a teacher or a student is a function of, beside its images and its seed."""
 
 
 LABELS = ("one_hot", "exact_bcp", "deterministic", "variational", "laplace", "mcmi", "temperature_scaled",
@@ -107,7 +113,16 @@ def effect(
         by: the column of groups.
         relative: whether the effect is the relative change of a positive measure; a pair in which it is zero has none
             and is left out.
+
+    Raises:
+        InputError: a group has several runs of one seed, as where a study sweeps what no claim chooses.
     """
+    if len(twice := rows[rows.duplicated([by, "seed"])]):
+        one = twice.iloc[0]
+        raise InputError(
+            f"{by} = {one[by]!r} has several runs of seed {one['seed']:g}, and a claim compares one: give other "
+            "settings a label of their own."
+        )
     wide = rows.pivot(index="seed", columns=by, values=value)
     if treated not in wide or baseline not in wide:
         return None

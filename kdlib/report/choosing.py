@@ -8,13 +8,10 @@ from functools import cached_property
 
 import pandas as pd
 
-from kdlib.base.config import Config
-from kdlib.report.choice import FREE, texts
+from kdlib.report.choice import FREE, PARAMETERS, texts
 from kdlib.report.theme import axis_of
 from kdlib.report.words import plain
-from kdlib.runs.recipes import fields
 
-PARAMETERS = [name for sort in ("teacher", "student") for name in fields(sort) if name not in Config.model_fields]
 APART = "framework"
 """The parameter whose values each choose for themselves."""
 NEAR = 0.005

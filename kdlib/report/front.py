@@ -134,7 +134,7 @@ def _nearest(column: Column) -> tuple[str, str]:
 
 def _together(panel: Panel) -> list[str]:
     """Say how distance and gain go together over teachers trained apart, as trained and as students saw them."""
-    tempered = goes_with.at_temperature(panel.column.frame, None)
+    tempered = goes_with.teachers_and_gains(panel.column.frame, tempered=True)
     trained, seen = (goes_with.within_seeds(one) for one in (panel.rows, tempered))
     if trained is None:
         return []

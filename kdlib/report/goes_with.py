@@ -12,7 +12,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from kdlib.report.choice import chosen
-from kdlib.report.inference import Effect, mean_interval, paired
+from kdlib.report.claims.students import ENDS, FLOOR, compared, with_ends
+from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.words import signed
 
 APART = ("deterministic", "variational", "inducing", "label_smoothing", "mse", "ensemble", "ensemble_of_2",
@@ -26,18 +27,22 @@ LEAST = 4
 
 
 def gains(students: pd.DataFrame, temperature: float | None = None) -> pd.DataFrame:
-    """Return each distilled student's gain over the one-hot student of its seed, with teacher, seed and temperature.
+    """Return each distilled student's gain over the one-hot student of its seed that was trained alike.
+
+    Columns teacher_label, seed, temperature and gain, a row a teacher and seed.
 
     Args:
-        students: of one study, dataset and way of training, with those of one-hot labels.
+        students: of one study and dataset, with those of one-hot labels.
         temperature: T = S; None for the one that each teacher's validation accuracy chooses.
     """
-    plain = students[(students["framework"] == "kd") & (students["samples"] == 1)]
-    rows = plain[plain["label"].astype(str).str.startswith("distilled")]
-    rows = chosen(rows) if temperature is None else rows[rows["temperature"] == temperature]
-    floor = plain[plain["teacher"] == "one_hot"].drop_duplicates("seed").set_index("seed")["test_accuracy"]
+    grid = next(compared(students), students.iloc[:0])
+    if temperature is not None:
+        grid = grid[(grid["temperature"] == temperature) & (grid["student_temperature"] == temperature)]
+    picked = with_ends(chosen(grid), students)
+    floor = picked[picked["teacher"] == FLOOR].set_index("seed")["test_accuracy"]
+    rows = picked[~picked["teacher"].isin(ENDS)]
     rows = rows.assign(gain=rows["test_accuracy"] - rows["seed"].map(floor)).dropna(subset="gain")
-    return rows[["teacher_label", "seed", "temperature", "gain"]].drop_duplicates(["teacher_label", "seed"])
+    return rows[["teacher_label", "seed", "temperature", "gain"]]
 
 
 def teachers_of(frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,35 +50,20 @@ def teachers_of(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["run_type"] == "teacher"].drop_duplicates(["teacher_label", "seed"])
 
 
-def teachers_and_gains(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a row a teacher and seed: its distances as trained, and its students' gain at the chosen T.
-
-    Args:
-        frame: a study's rows on one dataset; without teachers whose distance is known there are no rows.
-    """
-    teachers = teachers_of(frame)
-    if DISTANCE not in teachers:
-        return pd.DataFrame(columns=["teacher_label", "seed", "gain", *MEASURES])
-    known = teachers.reindex(columns=["teacher_label", "seed", *MEASURES])
-    both = gains(frame[frame["run_type"] == "student"]).merge(known, on=["teacher_label", "seed"])
-    return both.dropna(subset=[DISTANCE, "gain"])
-
-
-def at_temperature(frame: pd.DataFrame, temperature: float | None) -> pd.DataFrame:
-    """Return the same with each distance that of the answers tempered as its students saw them, nats.
+def teachers_and_gains(frame: pd.DataFrame, temperature: float | None = None, tempered: bool = False) -> pd.DataFrame:
+    """Return a row a teacher and seed: its distances and its students' gain; no rows where no distance is known.
 
     Args:
         frame: a study's rows on one dataset.
         temperature: T = S of the students; None for the one chosen for each teacher.
+        tempered: whether distances are those of the answers tempered as its students saw them, or as trained.
     """
     both = gains(frame[frame["run_type"] == "student"], temperature)
     both = both.merge(teachers_of(frame), on=["teacher_label", "seed"], suffixes=("", "_teacher"))
-    for part in ("test", "train"):
-        names = [f"{part}_kl_to_bcp_t{t:g}" for t in both["temperature"]]
-        both[f"{part}_kl_to_bcp"] = [
-            row.get(name, math.nan) for name, (_, row) in zip(names, both.iterrows(), strict=True)
-        ]
-    return both[["teacher_label", "seed", "temperature", "gain", *MEASURES]].dropna(subset=[DISTANCE])
+    for measure in MEASURES if tempered else ():
+        both[measure] = [row.get(f"{measure}_t{row['temperature']:g}", math.nan) for _, row in both.iterrows()]
+    columns = ["teacher_label", "seed", "temperature", "gain", *MEASURES]
+    return both.reindex(columns=columns).dropna(subset=DISTANCE)
 
 
 def rank_correlation(a: pd.Series[float], b: pd.Series[float]) -> float:
@@ -105,19 +95,13 @@ def correlations(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for temperature, where in ((1.0, "T = S = 1"), (None, "chosen for each")):
-        both = at_temperature(frame, temperature)
+        both = teachers_and_gains(frame, temperature, tempered=True)
         for measure, images in zip(MEASURES, ("test", "training"), strict=True):
             own = {"trained apart": APART, "all teachers": tuple(set(both["teacher_label"]))}
             found = {name: within_seeds(both, measure, labels) for name, labels in own.items()}
             rows.append({"temperature": where, "images": images,
                          **{name: rho(one) if one else "–" for name, one in found.items()}})  # fmt: skip
     return pd.DataFrame(rows)
-
-
-def gain_over(rows: pd.DataFrame, label: str, other: str) -> Effect | None:
-    """Return what a teacher's students gain over another's, paired; None without two pairs."""
-    wide = rows.pivot(index="seed", columns="teacher_label", values="gain").reindex(columns=[label, other]).dropna()
-    return paired(wide[label].to_numpy(), wide[other].to_numpy()) if len(wide) > 1 else None
 
 
 def rho(effect: Effect) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from kdlib.report import goes_with
-from kdlib.report.choice import chosen
+from kdlib.report.choice import chosen, effect
 from kdlib.report.claims.answers import Answer, Column
 from kdlib.report.claims.rules import Verdict
+from kdlib.report.claims.students import compared
 from kdlib.report.front import BASELINE
-from kdlib.report.inference import paired
 from kdlib.report.theme import name_of
 from kdlib.report.words import interval, plain
 
@@ -37,14 +39,14 @@ def _teacher(column: Column) -> list[str]:
     enough = f"**A well-trained {name_of(BASELINE)} teacher is enough:**"
     if best == BASELINE:
         said.append(f"{enough} no other teacher's students gain more.")
-    elif found := goes_with.gain_over(rows, best, BASELINE):
+    elif found := effect(rows, best, BASELINE, "gain"):
         change = f"{interval(found, 'accuracy')} over the {name_of(BASELINE)} teacher's (n = {found.n})"
         if found.low > 0 and found.mean >= WORTH:
             said.append(f"**Take the {name_of(best)} teacher:** its students gain {change}.")
         else:
             said.append(f"{enough} the students of the best other one, {name_of(best)}, gain {change}, and half a "
                         "point would pay.")  # fmt: skip
-    worst = goes_with.gain_over(rows, BASELINE, "overtrained")
+    worst = effect(rows, BASELINE, "overtrained", "gain")
     if worst is not None:
         do = "Stop the teacher in time" if worst.low > 0 else "Training the teacher too long costs little here"
         said.append(
@@ -56,16 +58,18 @@ def _teacher(column: Column) -> list[str]:
 
 def _temperature(column: Column) -> str:
     """Say whether to choose the temperature on validation images."""
-    own = column.frame[column.frame["run_type"] == "student"]
-    plain = own["label"].astype(str).str.startswith("distilled") & (own["teacher_label"] == BASELINE)
-    rows = own[plain & (own["framework"] == "kd") & (own["samples"] == 1)].drop_duplicates("run")
-    picked, one = chosen(rows), rows[rows["temperature"] == 1]
-    both = picked[["seed", "test_accuracy", "temperature"]].merge(one[["seed", "test_accuracy"]], on="seed")
-    if len(both) < 2 or (both["temperature"] == 1).all():
+    frame = column.frame
+    rows = next(
+        compared(frame[(frame["run_type"] == "student") & (frame["teacher_label"] == BASELINE)]), frame.iloc[:0]
+    )
+    plain = rows[(rows["temperature"] == 1) & (rows["student_temperature"] == 1)]
+    picked, plain = chosen(rows), chosen(plain)
+    sides = pd.concat([picked.assign(side="chosen"), plain.assign(side="one")])
+    found = effect(sides, "chosen", "one", by="side")
+    if found is None or found.n < 2 or (picked["temperature"] == 1).all():
         return ""
-    found = paired(both["test_accuracy_x"], both["test_accuracy_y"])
     do = "Choose T on validation images before anything else" if found.low > 0 else "T matters little here"
-    t = f"{both['temperature'].iloc[0]:g}"
+    t = f"{picked['temperature'].iloc[0]:g}"
     return f"**{do}:** T = S = {t} against 1 gives students {interval(found, 'accuracy')} (n = {found.n})."
 
 

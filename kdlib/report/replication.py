@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from kdlib.report.choice import PARAMETERS, texts
 from kdlib.report.theme import axis_of, canvas
 from kdlib.runs import studies
+from kdlib.study import records
 from kdlib.study.labels import labels, study_of
 from kdlib.study.rows import found
 
@@ -16,8 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = ("test_accuracy", "test_nll")
-ALIKE = ["run_type", "teacher_label", "architecture", "temperature", "framework", "samples"]
-"""What runs share that differ in their seeds alone."""
+APART = ("parent", "members", "omit_classes")
+"""Parameters that name other runs or classes from seed to seed."""
+ALIKE = ["run_type", "dataset", "image_size", "teacher_label", "omitted",
+         *(name for name in PARAMETERS if name not in APART)]  # fmt: skip
+"""What runs share that differ in their seeds alone; `omitted` is the number of classes."""
 TWICE = 2 * math.sqrt(2)
 """Times the sd over seeds: beyond it a difference of two runs is more than another seed would make."""
 
@@ -34,20 +39,26 @@ def rows(only: str = "") -> pd.DataFrame:
     """
     names = only.split("+") if only else studies.names()
     wanted = {run: about for name in names for run, about in labels(study_of(name)).items()}
-    here = found(wanted, None, records_first=False)
-    kept = found(wanted, None)
-    here, kept = here[here["source"] == "run"], kept[kept["source"] == "record"]
+    here, kept = found(wanted, None, records_first=False), records.frame().reset_index()
+    here = here[here["source"] == "run"].reindex(columns=["run", "processor", *COLUMNS])
     if here.empty or kept.empty:
         return pd.DataFrame()
-    alike = [name for name in ALIKE if name in kept]
-    spread = kept.groupby(alike, dropna=False)[list(COLUMNS)].transform("std").add_suffix("_sd")
-    kept = kept.join(spread)
-    columns = ["run", "processor", *COLUMNS]
-    both = here[columns].merge(kept, on="run", suffixes=("", "_record"))
+    both = here.merge(kept.join(spread(kept)), on="run", suffixes=("", "_record"))
     for name in COLUMNS:
         both[f"{name}_difference"] = both[name] - both[f"{name}_record"]
     both["same"] = both["processor"] == both["processor_record"]
     return both.dropna(subset=[f"{name}_difference" for name in COLUMNS])
+
+
+def spread(kept: pd.DataFrame) -> pd.DataFrame:
+    """Return the standard deviation of each measure over the seeds of a run's like, `<name>_sd`; NaN of one alone.
+
+    Args:
+        kept: the rows of all records, whatever is looked at: of a sample's runs it has one seed each.
+    """
+    omitted = kept.reindex(columns=["omit_classes"])["omit_classes"].fillna("").astype(str)
+    alike = texts(kept.assign(omitted=omitted.str.count(r"\+") + (omitted != "")), ALIKE)
+    return kept.reindex(columns=list(COLUMNS)).groupby(alike).transform("std").add_suffix("_sd")
 
 
 def beyond(both: pd.DataFrame) -> pd.Series[bool]:

@@ -9,6 +9,7 @@ on a dark page.
 
 from __future__ import annotations
 
+import itertools
 import math
 import textwrap
 import warnings
@@ -18,9 +19,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
 from kdlib.students.config import EXACT_BCP, ONE_HOT
@@ -40,7 +38,6 @@ OTHER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "H
                "Microsoft YaHei", "Noto Sans Arabic", "Noto Sans Devanagari")  # fmt: skip
 """For classes that are called in other scripts, whichever the system has."""
 
-Floats = NDArray[np.float64]
 MARKS: dict[str, Mark] = {
     ONE_HOT: Mark("#858585", "v", DOT, ".."),
     EXACT_BCP: Mark("#000000", "^", DASH, ""),
@@ -84,9 +81,6 @@ _MEASURES: dict[str, tuple[str, float]] = {
     "peak_memory_bytes": ("peak memory (MiB)", 2**-20),
     "agreement": ("agreement with the teacher (%)", 100),
     "kl_to_teacher": ("KL(teacher ‖ student) (nats)", 1),
-    "taught_labels": ("training labels that the teacher repeats (%)", 100),
-    "taught_kl_to_bcp": ("KL(BCP ‖ teacher) on training images (nats)", 1),
-    "teacher_kl_to_bcp": ("KL(BCP ‖ teacher) on test images (nats)", 1),
     "omitted_accuracy": ("accuracy on the omitted classes (%)", 100),
     "kept_accuracy": ("accuracy on the kept classes (%)", 100),
     "convergence_noise": ("convergence noise (points)", 100),
@@ -182,14 +176,11 @@ def marks_of(labels: Iterable[object]) -> dict[str, Mark]:
         return _ordered(list(wanted))
     given: dict[str, Mark] = {}
     for label in sorted(wanted, key=lambda label: (label not in MARKS, label)):
-        own = mark = wanted[label] or OTHERS[zlib.crc32(label.encode()) % len(OTHERS)]
-        for shape in SHAPES:
-            if mark not in given.values():
-                break
-            mark = replace(own, marker=shape)
-        while mark in given.values():  # more labels of a kind than shapes begin them again, paler
-            mark = mixed(mark, 255)
-        given[label] = mark
+        own = wanted[label] or OTHERS[zlib.crc32(label.encode()) % len(OTHERS)]
+        # more labels of a kind than shapes begin them again, paler; beyond some eighty two look alike
+        paler = itertools.accumulate(range(7), lambda mark, _: mixed(mark, 255), initial=own)
+        tried = (replace(mark, marker=shape) for mark in paler for shape in (mark.marker, *SHAPES))
+        given[label] = next((mark for mark in tried if mark not in given.values()), own)
     return {label: given[label] for label in wanted}
 
 

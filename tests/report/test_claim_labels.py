@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kdlib.report.choice import CONTROL, LABELS, against_control, entering
-from kdlib.report.claims import CLAIMS, answers, c04, c05, c09, c11, c12, c13, c14, distances, tables
+from kdlib.report.claims import CLAIMS, answers, c03, c04, c05, c08, c09, c11, c12, c13, c14, distances, tables
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.claim import Claim
 from kdlib.report.claims.rules import Verdict
@@ -203,3 +203,13 @@ def test_nothing_is_judged_before_the_last_seed(tmp_path: Path) -> None:
     assert all(judged.effect is None for one in late for judged in one.judged)
     (tmp_path / "few.yaml").write_text(STUDY.replace("[0, 1, 2, 3, 4, 5]", "[0, 1]"))
     assert waits_for(studies.load(str(tmp_path / "few.yaml")), set()) == "", "too few for a verdict anyway"
+
+
+@pytest.mark.parametrize("column", ["kl_weight", "cmi_weight", "smoothing", "weight_decay", "learning_rate"])
+def test_of_several_settings_of_a_teacher_that_of_the_least_validation_nll_counts(column: str) -> None:
+    """Whichever parameter of its own a study sweeps under one label."""
+    swept = PLAIN[(PLAIN["run_type"] == "teacher") & PLAIN["teacher_label"].isin(("variational", "mcmi"))]
+    worse = swept.assign(**{column: 2.0}, val_nll=swept["val_nll"] + 1, test_kl_to_bcp=9.0, run=swept["run"] + "-worse")
+    frame = pd.concat([worse, PLAIN.assign(**{column: PLAIN.get(column, 1.0)})], ignore_index=True)
+    for claim in (c03.CLAIM, c14.CLAIM, c08.CLAIM):
+        assert claim.effects(frame) == claim.effects(PLAIN)

@@ -141,3 +141,11 @@ def test_the_map_shows_every_mean_and_frames_the_choice() -> None:
     frames = [patch for patch in axes.patches if not patch.get_fill()]
     assert len(frames) == 2 and {round(patch.get_x()) for patch in frames} == {1}  # type: ignore[attr-defined]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["MCMI", "Laplace"]
+
+
+@pytest.mark.parametrize("kind", ["deterministic", "mcmi", "unknown"])
+def test_any_number_of_labels_has_marks(kind: str) -> None:
+    """A study may sweep a setting of one kind: marks differ as long as there are shapes and shades, and end."""
+    labels = [f"{kind}_{k}" for k in range(60)]
+    marks = marks_of(labels)
+    assert list(marks) == labels and len(set(marks.values())) >= 55

@@ -25,7 +25,8 @@ def column(gains: list[float], answers: tuple[Any, ...] = (), top: float = 0.05)
     rows: list[dict[str, Any]] = []
     for seed in SEEDS:
         floor = 0.7 + 0.01 * seed
-        same = {"run_type": "student", "framework": "kd", "samples": 1, "student_temperature": 1.0, "kd_weight": 0.9,
+        same = {"run_type": "student", "framework": "kd", "omit_classes": "",
+                "samples": 1, "student_temperature": 1.0, "kd_weight": 0.9,
                 "temperature": 1.0, "seed": seed, "dataset": "digits"}  # fmt: skip
         for label, teacher, gain in (("floor", "one_hot", 0.0), ("ceiling", "exact_bcp", top)):
             rows.append({**same, "label": label, "teacher": teacher, "teacher_label": teacher,

@@ -43,7 +43,7 @@ def students(seeds: int = 5, dataset: str = PHOTOS, gain: float = -0.1) -> pd.Da
                     "run": f"{dataset}-{kind}-{warm}-{seed}", "run_type": "student", "dataset": dataset,
                     "architecture": "resnet8", "teacher": kind, "teacher_label": kind, "seed": seed, "framework": "kd",
                     "label": "floor" if kind == FLOOR else "distilled", "samples": 1, "epochs": 12, "fraction": 0.1,
-                    "kd_weight": 1.0, "temperature": warm, "student_temperature": warm,
+                    "kd_weight": 1.0, "omit_classes": "", "temperature": warm, "student_temperature": warm,
                     "val_accuracy": 0.5 + 0.1 * (warm == 4), "test_accuracy": accuracy - 0.3 * (warm == 1),
                     DISTANCE: 0.5 + far,
                 })  # fmt: skip

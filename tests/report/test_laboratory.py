@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from kdlib.base.errors import InputError
 from kdlib.report import choosing, goes_with, laboratory
-from kdlib.report.choice import FREE
+from kdlib.report.choice import FREE, effect
 from kdlib.report.choosing import Choice
 from kdlib.report.draw import against
 
@@ -19,6 +20,7 @@ SEEDS = range(6)
 def row(kind: str, label: str, teacher: str, seed: int, accuracy: float, **more: Any) -> dict[str, Any]:
     return {"run": f"{kind}-{label}-{teacher}-{seed}-{more.get('temperature')}", "run_type": kind, "label": label,
             "teacher": teacher, "teacher_label": teacher, "seed": seed, "framework": "kd", "samples": 1,
+            "omit_classes": "",
             "kd_weight": 0.9, "temperature": more.get("temperature", 1.0), "student_temperature": 1.0,
             "test_accuracy": accuracy + 0.01 * seed, "val_accuracy": accuracy + 0.01 * seed, **more}  # fmt: skip
 
@@ -60,7 +62,7 @@ def test_rank_correlation_within_seeds_and_over_all(sign: int) -> None:
                 students.append(row("student", "distilled", label, s, 0.7 + gain, temperature=t))
     frame = pd.DataFrame([*teachers, *students])
     for temperature, added in ((1.0, 0.0), (None, 0.02)):
-        rows = goes_with.at_temperature(frame, temperature)
+        rows = goes_with.teachers_and_gains(frame, temperature, tempered=True)
         assert len(rows) == 6 * len(labels)
         first = rows[rows["teacher_label"] == "variational"]
         assert list(first["gain"]) == pytest.approx([0.01 + added] * 6)
@@ -71,7 +73,7 @@ def test_rank_correlation_within_seeds_and_over_all(sign: int) -> None:
     table = goes_with.correlations(frame)
     assert len(table) == 4 and set(table["trained apart"]) == {f"ρ = {'−' if sign > 0 else '+'}1.00 ± 0.00 (n = 6)"}
     assert goes_with.within_seeds(rows, labels=labels[:3]) is None
-    best = goes_with.gain_over(rows, "label_smoothing", "deterministic")
+    best = effect(rows, "label_smoothing", "deterministic", "gain")
     assert best is not None and best.mean == pytest.approx(0.04)
 
 
@@ -149,3 +151,21 @@ def test_a_study_s_choices_and_what_is_said_of_them() -> None:
     assert said.startswith("**Here:** 3 choices between 7 settings, on seeds 900 to 901; in 0 of them")
     table = made[0].written()
     assert list(table["epochs"]) == [1, 2] and list(table["mean"]) == ["0.6000", "0.7000"] and "best" not in table
+
+
+@pytest.mark.parametrize("more", [{"fraction": 0.05}, {"epochs": 50}, {"omit_classes": "3"}, {"schedule": "constant"}])
+def test_a_gain_is_over_labels_of_students_trained_alike(more: dict[str, Any]) -> None:
+    """However early in the table another student of labels is."""
+    usual = {"fraction": 1.0, "epochs": 15, "schedule": "cosine"}
+    rows = []
+    for s in SEEDS:
+        rows.append(row("student", "another", "one_hot", s, 0.5, **usual | more))
+        rows.append(row("student", "floor", "one_hot", s, 0.75, **usual))
+        rows.append(row("student", "distilled", "deterministic", s, 0.77, **usual))
+    assert list(goes_with.gains(pd.DataFrame(rows))["gain"]) == pytest.approx([0.02] * len(SEEDS))
+
+
+def test_two_runs_of_one_seed_are_one_sentence() -> None:
+    rows = pd.DataFrame([row("student", "distilled", "deterministic", s, 0.77) for s in (0, 0, 1)])
+    with pytest.raises(InputError, match="teacher_label = 'deterministic' has several runs of seed 0"):
+        effect(rows, "mcmi", "deterministic")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from kdlib.base import paths
 from kdlib.report import replication
 from kdlib.runs import studies
 from kdlib.study import labels as labelling
@@ -38,6 +39,25 @@ def test_what_is_beyond_depends_on_the_processor() -> None:
         }
     )
     assert replication.beyond(both).tolist() == [False, True, False, True]
+
+
+def test_the_spread_is_that_of_seeds_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few-shot and zero-shot runs, other lengths and other images are no seeds of a run."""
+    monkeypatch.setattr(paths, "RECORDS", paths.ROOT / "data" / "records")
+    kept = records.frame("digits").reset_index()
+    found = kept.join(replication.spread(kept))
+    student = (
+        (found["run_type"] == "student") & (found["teacher_label"] == "variational") & (found["label"] == "distilled")
+    )
+    full = found[student & (found["temperature"] == 4)]
+    assert len(full) == 10 and full["test_accuracy_sd"].to_numpy() == pytest.approx(full["test_accuracy"].std())
+    few = found[(found["label"] == "fewshot") & (found["teacher"] == "one_hot") & (found["fraction"] == 0.05)]
+    few = few[few["match"] == "steps"]
+    assert len(few) == 10 and few["test_nll_sd"].to_numpy() == pytest.approx(few["test_nll"].std())
+    trained = found[found["run_type"].isin(("teacher", "student"))]
+    assert trained["test_accuracy_sd"].max() < 0.1, "mixed with another setting it would be a fifth"
+    alone = replication.spread(kept[kept["seed"] == 0].reset_index(drop=True))
+    assert alone.isna().all(axis=None)
 
 
 def test_a_sample_has_no_part_of_the_pages_but_its_own() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kdlib.report.choice import chosen, effect, entering
+from kdlib.report.choice import PARAMETERS, chosen, effect, entering
 from kdlib.report.inference import Effect
 from kdlib.report.theme import name_of
 from kdlib.report.words import interval
@@ -14,7 +14,7 @@ from kdlib.report.words import interval
 BASELINE = "deterministic"
 WEAKER = -0.01
 """Of its own test accuracy: what a Bayesian teacher may lose before what follows from it says little of Bayes."""
-SETTINGS = ("preset", "epochs", "batch_size", "learning_rate", "optimizer")
+SETTINGS = tuple(name for name in PARAMETERS if name not in ("parent", "members"))
 """What may tell teachers of one label apart."""
 
 
