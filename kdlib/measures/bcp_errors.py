@@ -1,25 +1,20 @@
 """Where an estimate of the Bayes class probabilities (BCPs) errs, image by image. (No torch.)
 
 `divergence` is KL(BCP ‖ estimate) of each image and `error_parts` splits it into four parts that add up to it.
-`best_temperature` and `tempered` ask what of it one temperature would mend.
+`tempered` asks what of it one temperature would mend.
 """
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, logsumexp, xlogy
 
 from kdlib.base.errors import InputError
 
 Floats = NDArray[np.float64]
-
-COLDEST, HOTTEST = 0.05, 20.0
-"""Temperatures between which the best one is sought; those of the temperature-scaled teacher."""
 
 
 class Part(StrEnum):
@@ -105,24 +100,6 @@ def tempered(log_probs: ArrayLike, temperature: float) -> Floats:
     """
     cooled: Floats = log_softmax(np.asarray(log_probs, np.float64) / temperature, axis=1)
     return cooled
-
-
-def best_temperature(log_probs: ArrayLike, labels: ArrayLike) -> float:
-    """Return the temperature of the lowest mean −ln p(label), the only minimum, from 0.05 to 20.
-
-    Args:
-        log_probs: `(n, classes)` log-probabilities on validation images.
-        labels: `(n,)` integers.
-
-    Source: Guo et al. 2017, section 4.2.
-    """
-    values, classes = np.asarray(log_probs, np.float64), np.asarray(labels, np.int64)
-
-    def nll(log_t: float) -> float:
-        return -float(tempered(values, math.exp(log_t))[np.arange(len(classes)), classes].mean())
-
-    ends = (math.log(COLDEST), math.log(HOTTEST))
-    return math.exp(float(minimize_scalar(nll, bounds=ends, method="bounded", options={"xatol": 1e-5}).x))
 
 
 def _terms(p: Floats, log_q: Floats) -> Floats:

@@ -1,19 +1,15 @@
 """Reliability: does an answer given with 80 % confidence hold 80 times in a hundred? (No torch.)
 
-`reliability` bins, `calibration_error` sums the bins up; metrics and reports share both. scikit-learn's
-`calibration_curve` does not say how many images a bin holds, and its bins of equal mass part equal confidences;
-`scipy.stats.binned_statistic` would cost every training process the import of `scipy.stats`, half a second.
+scikit-learn's `calibration_curve` does not say how many images a bin holds, and its bins of equal mass part equal
+confidences; `scipy.stats.binned_statistic` would cost every training process the import of `scipy.stats`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
-Floats = NDArray[np.float64]
+from numpy.typing import ArrayLike
 
 
 class Binning(StrEnum):
@@ -25,30 +21,18 @@ class Binning(StrEnum):
     """Bins with equally many images; equal confidences share a bin, so the order of images is immaterial."""
 
 
-@dataclass(frozen=True)
-class Reliability:
-    """Hold the bins that contain an image, in ascending confidence, each array `(bins,)`."""
-
-    count: Floats
-    """Images in the bin."""
-    confidence: Floats
-    """Their mean confidence, in [0, 1]."""
-    accuracy: Floats
-    """The share of them whose guess is right, in [0, 1]."""
-
-
-def reliability(
+def calibration_error(
     confidence: ArrayLike, correct: ArrayLike, bins: int = 15, binning: Binning = Binning.WIDTH
-) -> Reliability:
-    """Bin predictions by confidence and average confidence and accuracy in each bin.
+) -> float:
+    """Return the expected calibration error: Σ_b (n_b / n) |accuracy_b − confidence_b|, in [0, 1].
 
     Args:
         confidence: `(n,)` probability of the most probable class, in [0, 1]; n ≥ 1.
         correct: `(n,)` whether that class is the label.
         bins: how many bins, at least 1.
-        binning: bins of equal width or of equal mass.
+        binning: bins of equal width (ECE) or of equal mass (adaptive ECE).
 
-    Source: Guo et al. 2017, section 2; Nguyen and O'Connor 2015 (equal mass).
+    Source: Naeini et al. 2015; Guo et al. 2017, eq. 3; Nguyen and O'Connor 2015 (equal mass).
     """
     confidence, correct = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
     if binning is Binning.WIDTH:
@@ -61,36 +45,5 @@ def reliability(
     count = np.bincount(bin_of, minlength=bins).astype(np.float64)
     held = count > 0
     sums = (np.bincount(bin_of, weights=values, minlength=bins)[held] for values in (confidence, correct))
-    mean_confidence, accuracy = (total / count[held] for total in sums)
-    return Reliability(count[held], mean_confidence, accuracy)
-
-
-def calibration_error(
-    confidence: ArrayLike, correct: ArrayLike, bins: int = 15, binning: Binning = Binning.WIDTH
-) -> float:
-    """Return the expected calibration error: Σ_b (n_b / n) |accuracy_b − confidence_b|, in [0, 1].
-
-    Args:
-        confidence: `(n,)` probability of the most probable class.
-        correct: `(n,)` whether that class is the label.
-        bins: how many bins.
-        binning: bins of equal width (ECE) or of equal mass (adaptive ECE).
-
-    Source: Naeini et al. 2015; Guo et al. 2017, eq. 3.
-    """
-    binned = reliability(confidence, correct, bins, binning)
-    gaps = np.abs(binned.accuracy - binned.confidence)
-    return float((binned.count * gaps).sum() / binned.count.sum())
-
-
-def top(log_probs: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the confidence in the most probable class and whether it is the label, each `(n,)`.
-
-    Args:
-        log_probs: `(n, classes)` log-probabilities, in any float type; rows are normalised again.
-        labels: `(n,)` integers.
-    """
-    values = np.asarray(log_probs, np.float64)
-    values = np.exp(values - values.max(axis=1, keepdims=True))
-    values /= values.sum(axis=1, keepdims=True)
-    return values.max(axis=1), values.argmax(axis=1) == np.asarray(labels)
+    sure, right = (total / count[held] for total in sums)
+    return float((count[held] * np.abs(right - sure)).sum() / count.sum())

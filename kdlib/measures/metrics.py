@@ -6,9 +6,7 @@
 Everything is computed in float64 on the CPU from log-probabilities, so that a value does not depend on the
 device, and log-probabilities kept in float16 are normalised again first. Nothing of torchmetrics is used:
 to import it costs every kernel a second or two, its `kl_divergence` takes the ratio of the probabilities, which
-underflows, and the calibration errors come from `kdlib.measures.calibration`, because the
-reports need the same numbers without torch and torchmetrics puts confidences that round to 1 in float32 into
-a sixteenth bin of their own.
+underflows, and its calibration error puts confidences that round to 1 in float32 into a sixteenth bin of their own.
 """
 
 from __future__ import annotations

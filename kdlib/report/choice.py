@@ -85,6 +85,7 @@ def chosen(
     setting = rows.reindex(columns=names).groupby(names, dropna=False).ngroup()  # numbered from the smallest
     groups = rows.assign(setting=setting).groupby([*keys, "setting"], dropna=False)
     found = groups.agg(seeds=("seed", "nunique"), mean=(value, "mean")).round({"mean": 9}).reset_index()
+    found = found.dropna(subset="mean")
     most = found.groupby(keys, dropna=False)["seeds"].transform("max")
     best = found[found["seeds"] == most].groupby(keys, dropna=False)["mean"].idxmax()
     return rows[groups.ngroup().isin(best)]

@@ -1,18 +1,17 @@
-"""Intervals and tests over seeds, and over test images within one network. (No torch.)
+"""Intervals and tests over seeds. (No torch.)
 
-`paired`, `paired_relative` and `mean_interval` give an `Effect`; `holm` corrects for several of them; `bootstrap`
-resamples test images; `seeds_needed` plans. SciPy and statsmodels compute; each function imports what it calls, since
+`paired`, `paired_relative` and `mean_interval` give an `Effect`; `holm` corrects for several of them; `seeds_needed`
+plans. SciPy and statsmodels compute; each function imports what it calls, since
 SciPy's statistics take the better part of a second to import.
 
-The unit is a seed (teacher and student share it). Five bootstrapped values cover far less than they say, so
-over seeds the interval is Student's t; the bootstrap is for thousands of images of one network.
+The unit is a seed (teacher and student share it). Five bootstrapped values cover far less than they say, so the
+interval is Student's t.
 """
 
 from __future__ import annotations
 
 import gc
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -157,40 +156,6 @@ def holm(p_values: ArrayLike) -> Floats:
     corrected[made] = multipletests(corrected[made], method="holm")[1]
     gc.unfreeze()
     return corrected
-
-
-def bootstrap(
-    values: ArrayLike,
-    statistic: Callable[[NDArray[np.generic]], float],
-    level: float = 0.95,
-    draws: int = 2000,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Return a statistic of test images with its percentile bootstrap interval: (estimate, low, high).
-
-    Args:
-        values: `(n, …)` one row a test image; rows are drawn with replacement.
-        statistic: maps `(n, …)` to a number.
-        level: coverage, in (0, 1).
-        draws: how many resamples.
-        seed: of the resampling.
-
-    Raises:
-        InputError: fewer than two rows.
-
-    Source: Efron 1979.
-    """
-    from scipy import stats
-
-    rows = np.asarray(values)
-    if len(rows) < 2:
-        raise InputError(f"values has {len(rows)} row(s); a bootstrap draws from at least 2.")
-    found = stats.bootstrap(
-        (np.arange(len(rows)),), lambda drawn: statistic(rows[drawn]), vectorized=False, method="percentile",
-        confidence_level=level, n_resamples=draws, batch=100, rng=seed,
-    )  # fmt: skip
-    low, high = map(float, found.confidence_interval)
-    return float(statistic(rows)), low, high
 
 
 def seeds_needed(effect: Effect, smallest: float, power: float = 0.8, level: float = 0.95, comparisons: int = 1) -> int:

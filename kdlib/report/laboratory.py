@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kdlib.report.choice import chosen
-from kdlib.report.inference import Effect, paired
+from kdlib.report.choice import chosen, effect
+from kdlib.report.inference import Effect
 
 CEILING = "exact-BCP student − one-hot student"
 TARGETS = {
@@ -39,14 +39,10 @@ def differences(frame: pd.DataFrame) -> dict[str, Effect]:
         "exact-BCP student": best("ceiling", "exact_bcp"),
         "deterministic teacher's best student": best("distilled", "deterministic"),
     }
-    accuracy = {name: rows.drop_duplicates("seed").set_index("seed")["test_accuracy"] for name, rows in sides.items()}
-    found = {}
-    for name in TARGETS:
-        high, low = name.split(" − ")
-        both = pd.concat([accuracy[high], accuracy[low]], axis=1, keys=["high", "low"]).dropna()
-        if len(both):
-            found[name] = paired(both["high"], both["low"])
-    return found
+    rows = pd.concat([own.drop_duplicates("seed").assign(side=name) for name, own in sides.items()])
+    pairs = {name: name.split(" − ") for name in TARGETS}
+    found = {name: effect(rows, high, low, by="side") for name, (high, low) in pairs.items()}
+    return {name: one for name, one in found.items() if one}
 
 
 def promised(frame: pd.DataFrame) -> pd.DataFrame:

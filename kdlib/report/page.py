@@ -56,10 +56,12 @@ def opening(question: str, page: str = "", parts: Sequence[Part] = (), said: Seq
         question: one sentence.
         page: its name.
         parts: of the page; none where nothing has run.
-        said: the answer of a page that decides no claim, or what comes first.
+        said: the answer of a page that decides no claim, or what comes first; not before the last planned seed.
     """
     column = decided(page, parts)
-    lines = [*said, *(map(sentence, column.answers) if column else ())]
+    answers = column.answers if column else ()
+    waiting = parts[0].waiting if parts and all(answer.waiting for answer in answers) else ""
+    lines = [*([] if waiting else said), *map(sentence, answers)] or [waiting] * bool(waiting)
     lines = lines or ([] if parts else ["No study has filled this page here yet."])
     body = "".join(_markdown(line) for line in lines)
     show(f'<div class="answer"><p class="question">{html.escape(question)}</p>{body}{HOW}</div>')

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from kdlib.report.choice import CONTROL, LABELS, against_control, entering
-from kdlib.report.claims import CLAIMS, answers, c03, c04, c05, c08, c09, c11, c12, c13, c14, distances, tables
+from kdlib.report.claims import CLAIMS, answers, c03, c04, c05, c08, c09, c11, c12, c13, c14, tables, teachers
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.claim import Claim
 from kdlib.report.claims.rules import Verdict
@@ -128,7 +128,7 @@ def test_what_stands_beside() -> None:
     assert by["C12"].note.startswith("With T chosen on validation images of the kept classes alone: +")
     people = {one.claim.id: one.note for one in answers.answers(PLAIN.assign(dataset="cifar10"), "cifar10")}
     for claim in ("C3", "C14"):
-        assert people[claim].startswith(distances.PEOPLE) and "Beside it, test NLL" in people[claim]
+        assert people[claim].startswith(teachers.PEOPLE) and "Beside it, test NLL" in people[claim]
     beside = tables.verdicts(Column(Part("s", "Study", "", PLAIN), "digits", True, tuple(by.values())).answers)
     assert (beside["compared"] == DUE).sum() == 7, "C7, C8, two frameworks of C9, C11, C12, C14 as trained"
     alone = answers.answers(PLAIN[PLAIN["teacher_label"] != CONTROL], "digits")

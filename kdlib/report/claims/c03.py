@@ -5,15 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.claims.claim import BAYES, Claim, Effects
-from kdlib.report.claims.distances import note
-from kdlib.report.claims.teachers import difference
+from kdlib.report.claims.teachers import DISTANCE, difference, note
 
 MEMBERS = ("variational", "laplace")
 
 
-def effects(frame: pd.DataFrame, column: str = "test_kl_to_bcp") -> Effects:
+def effects(frame: pd.DataFrame) -> Effects:
     """Return each Bayesian teacher's distance to the BCPs minus the deterministic one's."""
-    return {member: difference(frame, column, member) for member in MEMBERS}
+    return {member: difference(frame, DISTANCE, member) for member in MEMBERS}
 
 
 CLAIM = Claim(

@@ -9,8 +9,9 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.measures.cmi import ARRAYS, GRID
+from kdlib.report import choice
 from kdlib.report.claims.claim import MCMI, Claim, Effects
-from kdlib.report.inference import Effect, paired
+from kdlib.report.inference import Effect
 from kdlib.study.rows import arrays_of
 
 PLAIN = "deterministic"
@@ -47,11 +48,8 @@ def best(table: pd.DataFrame, label: str = PLAIN) -> float | None:
 
 def effect(table: pd.DataFrame, label: str = PLAIN) -> Effect | None:
     """Return the test CMI at the best temperature above 1 minus that at T = 1, paired over seeds."""
-    warmest = best(table, label)
-    if warmest is None:
-        return None
-    wide = table[table["teacher_label"] == label].pivot(index="seed", columns="temperature", values="test_cmi").dropna()
-    return paired(wide[warmest].to_numpy(), wide[1.0].to_numpy()) if len(wide) else None
+    own = table[table["teacher_label"] == label]
+    return choice.effect(own, best(table, label), 1.0, "test_cmi", "temperature")
 
 
 def effects(frame: pd.DataFrame) -> Effects:

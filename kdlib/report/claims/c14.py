@@ -5,15 +5,14 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.claims.claim import MCMI, Claim, Effects
-from kdlib.report.claims.distances import note
-from kdlib.report.claims.teachers import difference
+from kdlib.report.claims.teachers import DISTANCE, difference, note
 
 
-def effects(frame: pd.DataFrame, column: str = "test_kl_to_bcp") -> Effects:
+def effects(frame: pd.DataFrame) -> Effects:
     """Return MCMI's distance to the BCPs minus the deterministic teacher's, and the same of both temperature-scaled."""
     return {
-        "as trained": difference(frame, column, "mcmi"),
-        "best temperature": difference(frame, column, "temperature_scaled_mcmi", "temperature_scaled"),
+        "as trained": difference(frame, DISTANCE, "mcmi"),
+        "best temperature": difference(frame, DISTANCE, "temperature_scaled_mcmi", "temperature_scaled"),
     }
 
 

@@ -13,7 +13,8 @@ from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.experiments.synthetic.config import EXACT, GRADIENTS, QUALITY
 from kdlib.experiments.synthetic.problem import levels
-from kdlib.report.inference import Effect, mean_interval, paired_relative
+from kdlib.report.choice import effect
+from kdlib.report.inference import Effect, mean_interval
 from kdlib.runs.recipes import fields
 from kdlib.study import records
 from kdlib.study.rows import arrays_of
@@ -127,11 +128,17 @@ def at_published_rate(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def experiments(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Return the parts of a table of runs that differ in nothing but the learning rate, each with its name."""
+    """Return the parts of a table of runs that differ in nothing but the learning rate, each with its name.
+
+    It is the label, with the settings that tell experiments of one label apart.
+    """
     settings = [name for name in fields(RunType.SYNTHETIC) if name in frame and name not in VARYING]
-    names = ["label", *settings] if "label" in frame else settings
-    for _, part in frame.groupby(names, sort=False, dropna=False):
-        yield str(part["label"].iloc[0]) if "label" in part else "experiment", part
+    frame = frame if "label" in frame else frame.assign(label="experiment")
+    for label, own in frame.groupby("label", sort=False):
+        apart = [name for name in settings if own[name].nunique(dropna=False) > 1]
+        for values, part in own.groupby(apart, sort=False, dropna=False) if apart else [((), own)]:
+            told = (f"{name.replace('_', ' ')} {value}" for name, value in zip(apart, values, strict=True))
+            yield " ".join([str(label), *told]), part
 
 
 def shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -156,39 +163,35 @@ def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """
     rows = frame[frame["layers"] > 0] if len(frame) else frame
     first = next((part for _, part in experiments(rows)), None) if len(rows) else None
-    return pd.DataFrame(columns=["supervision", "seed", "noise_share"]) if first is None else outcomes(first)
+    return (
+        pd.DataFrame(columns=["supervision", "seed", "noise_share", "gradient_variance"])
+        if first is None
+        else outcomes(first)
+    )
 
 
-def change(table: pd.DataFrame, treated: str | None, baseline: str, value: str = "gradient_variance") -> Effect | None:
-    """Return the relative change of a variance between supervisions, paired over seeds, at the published rate.
+def change(table: pd.DataFrame, treated: str | None, baseline: str) -> Effect | None:
+    """Return the relative change of the gradient's variance, paired over seeds, at the published rate.
 
     Args:
         table: `outcomes` of networks.
-        treated, baseline: supervisions.
-        value: the variance that is compared.
+        treated, baseline: supervisions; of a gradient that never varies there is no ratio.
     """
-    if treated is None or not {treated, baseline} <= set(table["supervision"]):
-        return None
-    wide = at_published_rate(table).pivot(index="seed", columns="supervision", values=value)[[treated, baseline]]
-    both = wide[(wide > 0).all(axis=1)]  # a gradient that never varies has no ratio
-    return paired_relative(both[treated], both[baseline]) if len(both) else None
+    rows = at_published_rate(table) if len(table) else table
+    return effect(rows, treated, baseline, "gradient_variance", "supervision", relative=True)
 
 
-def slope(table: pd.DataFrame, value: str = "label_variance") -> Effect | None:
-    """Return the slope of log variance on log noise share over noisy supervisions, a regression a seed.
+def slope(table: pd.DataFrame) -> Effect | None:
+    """Return the slope of log `label_variance` on log noise share over noisy supervisions, a regression a seed.
 
     One is "in proportion".
 
     Args:
         table: `outcomes` of networks at one learning rate.
-        value: `label_variance`, at each network's own weights, or `excess`, over the path under exact BCPs.
     """
-    if value == "excess":
-        plain = table[table["supervision"] == "exact_bcp"].set_index("seed")["gradient_variance"]
-        table = table.assign(excess=table["gradient_variance"] - table["seed"].map(plain))
-    noisy = table[(table["noise_share"] > 0) & (table[value] > 0)]
+    noisy = table[(table["noise_share"] > 0) & (table["label_variance"] > 0)]
     if noisy["noise_share"].nunique() < 3:
         return None
     lines = [rows for _, rows in noisy.groupby("seed") if rows["noise_share"].nunique() > 1]
-    slopes = [np.polyfit(np.log(rows["noise_share"]), np.log(rows[value]), 1)[0] for rows in lines]
+    slopes = [np.polyfit(np.log(rows["noise_share"]), np.log(rows["label_variance"]), 1)[0] for rows in lines]
     return mean_interval(slopes) if slopes else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
@@ -73,7 +74,11 @@ def _lines(answer: Answer) -> Iterator[dict[str, str]]:
 
 def matrix(columns: Sequence[Column]) -> pd.DataFrame:
     """Return the answer to each claim: a row a claim, a column a study."""
-    said = {column.name: [str(answer.verdict) for answer in column.answers] for column in columns}
+    titles = Counter(column.name for column in columns)
+    names = [column.name + f" ({column.part.name})" * (titles[column.name] > 1) for column in columns]
+    said = {
+        name: [str(answer.verdict) for answer in column.answers] for name, column in zip(names, columns, strict=True)
+    }
     return pd.DataFrame({"claim": [f"{claim.id} {claim.short}" for claim in CLAIMS], **said})
 
 

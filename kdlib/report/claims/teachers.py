@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from kdlib.report.choice import PARAMETERS, chosen, effect, entering
+from kdlib.report.claims.claim import Effects
 from kdlib.report.inference import Effect
 from kdlib.report.theme import name_of
-from kdlib.report.words import interval
+from kdlib.report.words import differences, interval
 
 BASELINE = "deterministic"
+DISTANCE = "test_kl_to_bcp"
+PEOPLE = "The answers of people to the full-size photographs (CIFAR-10H) stand in for the BCPs."
 WEAKER = -0.01
 """Of its own test accuracy: what a Bayesian teacher may lose before what follows from it says little of Bayes."""
 SETTINGS = tuple(name for name in PARAMETERS if name not in ("parent", "members"))
@@ -49,3 +52,14 @@ def weaker(frame: pd.DataFrame, members: Sequence[str]) -> str:
     found = ((member, difference(frame, "test_accuracy", member)) for member in members)
     said = [f"{name_of(member)} {interval(one, 'accuracy')}" for member, one in found if one and one.high < WEAKER]
     return f"the teacher's own test accuracy is below the deterministic teacher's: {', '.join(said)}" if said else ""
+
+
+def note(frame: pd.DataFrame, dataset: str, effects: Callable[[pd.DataFrame], Effects]) -> str:
+    """Say what stands in for the BCPs, if anything, and set test NLL beside; nothing where they are exact."""
+    teachers = compared(frame)
+    if dataset.startswith("digits") or teachers.empty:
+        return ""
+    known = DISTANCE in teachers and teachers[DISTANCE].notna().any()
+    why = PEOPLE if known else f"Not measurable here: nobody knows the BCPs of {dataset}."
+    lines = differences(effects(frame.assign(**{DISTANCE: frame["test_nll"]})), "nats")
+    return why + (f" Beside it, test NLL minus the deterministic teacher's: {lines}." if lines else "")

@@ -12,6 +12,7 @@ from kdlib.base.errors import InputError
 from kdlib.models.network import Network
 from kdlib.teachers.contract import evaluating
 from kdlib.teachers.laplace import LaplaceConfig
+from kdlib.teachers.making import check_numbers, check_tensors
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """Images `(b, channels, height, width)` and labels `(b,)`; it can be walked more than once."""
@@ -81,18 +82,8 @@ def check_state(
     Raises:
         InputError: one is missing, too many, of another shape, not finite or of another network; it is named.
     """
-    for name in shapes:
-        if name not in state:
-            raise InputError(f"the posterior's tensor {name!r} is missing: it must be there as {shapes[name]}.")
-    for name, tensor in state.items():
-        if name not in shapes:
-            raise InputError(f"the posterior's tensor {name!r} is not known: allowed are {', '.join(shapes)}.")
-        if tuple(tensor.shape) != shapes[name]:
-            raise InputError(
-                f"the posterior's tensor {name!r} has shape {tuple(tensor.shape)}: it must be {shapes[name]}."
-            )
-        if not torch.isfinite(tensor).all():
-            raise InputError(f"the posterior's tensor {name!r} holds values that are not finite: it is damaged.")
+    check_tensors(shapes, state, "the posterior is refused")
+    check_numbers({name: tensor.dtype for name, tensor in state.items()}, state, "the posterior")
     if not state["prior_precision"] > 0:
         raise InputError(
             f"the posterior's prior_precision {float(state['prior_precision']):g} is refused: it must be positive."
