@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 TRIALS = pd.read_csv(Path(__file__).with_suffix(".csv"))
-"""A row a share of the images and framework: test accuracy of `plain` students, those of the maximum-likelihood teacher,
+"""A row a share of the images and framework: test accuracy of `plain` students, of the maximum-likelihood teacher,
 and of those of `mcmi`, means with standard deviations over trials (0 for one), the gain as printed there, and n."""
 
 

@@ -34,6 +34,5 @@ CLAIM = Claim(
     unit="accuracy",
     smallest=0.01,
     treated=("mcmi",),
-    of_mcmi=True,
     effects=effects,
 )

@@ -25,7 +25,6 @@ CLAIM = Claim(
     unit="nats",
     smallest=0.01,
     treated=("mcmi",),
-    of_mcmi=True,
     guard=Guard("the teacher's test accuracy", -0.01, lambda frame: effects(frame, "test_accuracy")),
     effects=effects,
 )

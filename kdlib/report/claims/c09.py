@@ -79,7 +79,6 @@ CLAIM = Claim(
     unit="accuracy",
     smallest=0.005,
     treated=FAMILY,
-    of_mcmi=True,
     effects=effects,
     note=note,
     advice=("**MCMI pays in every framework.**", "**Do not expect MCMI to pay in every framework.**"),

@@ -34,7 +34,6 @@ CLAIM = Claim(
     unit="accuracy",
     smallest=0.01,
     treated=("mcmi",),
-    of_mcmi=True,
     effects=effects,
     advice=(
         "**With few images, take an MCMI teacher.**",

@@ -88,7 +88,6 @@ CLAIM = Claim(
     unit="accuracy",
     smallest=0.05,
     treated=("mcmi",),
-    of_mcmi=True,
     effects=effects,
     note=note,
     advice=(

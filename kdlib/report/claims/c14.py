@@ -28,7 +28,6 @@ CLAIM = Claim(
     unit="nats",
     smallest=-0.01,
     treated=("as trained", "best temperature"),
-    of_mcmi=True,
     effects=effects,
     note=lambda frame, dataset: note(frame, dataset, effects),
 )

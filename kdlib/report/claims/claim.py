@@ -59,9 +59,12 @@ class Claim:
     """Measures a study's rows on one dataset."""
     baseline: str = "deterministic"
     guard: Guard | None = None
-    of_mcmi: bool = False
-    """Whether what MCMI gains over its control, the same fine-tuning without CMI, stands beside."""
     note: Callable[[pd.DataFrame, str], str] | None = None
     """Says what stands beside the verdict, of a study's rows on a dataset and its name; enters no verdict."""
     advice: tuple[str, str] = ("", "")
     """What to do in practice where the claim is supported, and where it is not."""
+
+    @property
+    def of_mcmi(self) -> bool:
+        """Say whether what MCMI gains over its control, the same fine-tuning without CMI, stands beside."""
+        return self.source == MCMI and self.baseline == Claim.baseline
