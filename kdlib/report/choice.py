@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 FREE = ("kd_weight", "temperature", "student_temperature")
 """What is chosen for each teacher by the mean validation accuracy of its students."""
 
-TRAINING = tuple(
-    name
-    for name, field in TrainingConfig.model_fields.items()
-    if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
+TRAINING = (
+    "dataset",
+    "image_size",
+    *(
+        name
+        for name, field in TrainingConfig.model_fields.items()
+        if name not in Config.model_fields and field.json_schema_extra["hashed"]  # type: ignore[index,call-overload]
+    ),
 )
-"""How a student is trained: what must be equal in students that are compared."""
+"""On what and how a student is trained: what must be equal in students that are compared."""
 PARAMETERS = tuple(
     name for name in {**fields(RunType.TEACHER), **fields(RunType.STUDENT)} if name not in Config.model_fields
 )

@@ -169,3 +169,13 @@ def test_two_runs_of_one_seed_are_one_sentence() -> None:
     rows = pd.DataFrame([row("student", "distilled", "deterministic", s, 0.77) for s in (0, 0, 1)])
     with pytest.raises(InputError, match="teacher_label = 'deterministic' has several runs of seed 0"):
         effect(rows, "mcmi", "deterministic")
+
+
+def test_students_of_other_images_are_not_trained_alike() -> None:
+    """A study may hold students of people's answers, or of another noise, beside its own."""
+    rows = []
+    for s in SEEDS:
+        rows += [row("student", "humans", "one_hot", s, 0.5, dataset="cifar10h"),
+                 row("student", "floor", "one_hot", s, 0.75, dataset="cifar10"),
+                 row("student", "distilled", "deterministic", s, 0.77, dataset="cifar10")]  # fmt: skip
+    assert list(goes_with.gains(pd.DataFrame(rows))["gain"]) == pytest.approx([0.02] * len(SEEDS))

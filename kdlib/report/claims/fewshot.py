@@ -47,6 +47,12 @@ def compared(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
         yield rows.assign(percent=100 * rows["fraction"])
 
 
+def deciding(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the students of the protocol that decides; of a study that follows the other one alone, those."""
+    own = rows[rows["protocol"] == DECIDES]
+    return own if len(own) else rows
+
+
 def gains(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the gain of each student over that of the deterministic teacher of the same seed, fraction and protocol.
 
