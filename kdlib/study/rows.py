@@ -8,13 +8,14 @@ costs (`COSTS`, `samples_used`, `seconds`), `device`, `precision`, and for a stu
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from kdlib.base.errors import NoImages
+from kdlib.base.errors import DamagedRun, NoImages
 from kdlib.runs import recipes
 from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
@@ -97,13 +98,18 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
 def histories(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the histories of a table's rows, one under the other, with `run`, `label` and `seed` beside each step.
 
-    Runs give every step; records keep the steps that end an epoch.
+    Runs give every step; records keep the steps that end an epoch. A damaged one is left out, with a warning.
     """
     own = frame["source"] == "run"
-    made = [runs.Run(name).history().assign(run=name) for name in frame.loc[own, "run"]]
-    past = [one for one in (*made, records.histories(frame.loc[~own, "run"])) if len(one)]
+    past = [records.histories(frame.loc[~own, "run"])]
+    for name in frame.loc[own, "run"]:
+        try:
+            past.append(runs.Run(name).history().assign(run=name))
+        except DamagedRun as error:
+            warnings.warn(str(error), stacklevel=2)
     about = frame[[name for name in ("run", "label", "teacher", "seed") if name in frame]]
-    return about.merge(pd.concat(past), on="run") if past else about.iloc[:0]
+    steps = pd.concat([one for one in past if len(one)] or past[:1])
+    return about.merge(steps, on="run")
 
 
 def arrays_of(name: str) -> records.Arrays:

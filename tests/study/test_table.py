@@ -100,6 +100,17 @@ def test_one_row_where_a_run_and_its_record_exist(study: str) -> None:
     assert set(histories(table(study))["run"]) == set(frame[frame["run_type"] != "measure"]["run"])
 
 
+def test_a_damaged_history_stops_nothing_but_itself(study: str) -> None:
+    frame = table(study)
+    (first, *others) = sorted(set(histories(frame)["run"]))
+    file = runs.Run(first).path / "history.parquet"
+    data = bytearray(file.read_bytes())
+    data[8:-300] = bytes(len(data) - 308)
+    file.write_bytes(data)
+    with pytest.warns(UserWarning, match=f"{first}.*history.parquet"):
+        assert sorted(set(histories(frame)["run"])) == others
+
+
 def test_keeping_again_changes_nothing_and_forgets_nothing(study: str) -> None:
     folder, _ = keep(study)
     files = {path: path.read_bytes() for path in folder.iterdir()}

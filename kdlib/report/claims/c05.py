@@ -33,9 +33,7 @@ def converging(frame: pd.DataFrame, window: int = WINDOW) -> pd.DataFrame | None
     own = frame[frame["label"] == LABEL]
     for rows in compared(own, LABEL):
         both = with_ends(chosen(rows), own)
-        past = histories(both)
-        noise = float("nan") if past.empty else both["run"].map(of(past, window))
-        return both.assign(**{COLUMN: noise})
+        return both.assign(**{COLUMN: both["run"].map(of(histories(both), window))})
     return None
 
 
