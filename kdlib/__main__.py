@@ -160,11 +160,10 @@ def _labels(arguments: argparse.Namespace) -> None:
 def _picture(arguments: argparse.Namespace) -> None:
     """Draw the picture of the study, which the README shows, from the records."""
     from kdlib.report import front, sections
-    from kdlib.report.claims.answers import columns_of
+    from kdlib.report.claims.answers import column_of
     from kdlib.report.draw import files
 
-    columns = [column for part in sections.parts_of("claims") for column in columns_of(part, of=())]
-    shown = front.pictured(columns)
+    shown = front.pictured([column_of(part, of=()) for part in sections.parts_of("claims")])
     if not shown:
         raise InputError("no study has records of teachers with known distances for every planned seed: run it first.")
     file = paths.ROOT / "book" / "_static" / "study.svg"

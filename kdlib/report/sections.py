@@ -1,13 +1,14 @@
-"""What a page is made of: a part for each study that fills it, the one that decides first. (No torch.)"""
+"""What a page is made of: a part for each study that fills it, or for each of its datasets. (No torch.)"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
+from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.report.claims.rules import MINIMUM_PAIRS
 from kdlib.runs import studies
@@ -19,12 +20,14 @@ from kdlib.study.rows import found, table
 SETTINGS = ("architecture", "fraction", "match", "omit_classes", "kd_weight", "temperature", "student_temperature",
             "samples", "framework", "preset", "epochs", "batch_size", "learning_rate", "optimizer")  # fmt: skip
 """Settings that tell the groups of a page apart, the first that do."""
+APART = ("cifar10h",)
+"""Images that only students which learn from people see: no dataset of a part."""
 SHORT = {"kd_weight": "α", "temperature": "T", "student_temperature": "S", "omit_classes": "without"}
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One study's part of a page: its finished runs and records."""
+    """One study's part of a page, on one dataset: its finished runs and records."""
 
     name: str
     title: str
@@ -77,12 +80,11 @@ def parts_of(page: str, only: str = "", chosen: str = "") -> list[Part]:
     if chosen:
         frame = table(only=[name for name in chosen.split("+") if name])
         frame = frame.assign(label=frame["teacher"], teacher_label=frame["teacher"])
-        return [Part("chosen", "Chosen runs", "", frame, chosen=True)]
+        return apart(Part("chosen", "Chosen runs", "", frame, chosen=True))
     found = [study_of(name) for name in (only.split("+") if only else studies.names())]
     shown = [one for one in found if page in one.reports and (only or not (one.scratch or one.sample))]
-    parts = [
-        part_of(study, bool(only) or page in study.role) for study in sorted(shown, key=lambda s: page not in s.role)
-    ]
+    order = sorted(shown, key=lambda study: page not in study.role)
+    parts = [one for study in order for one in apart(part_of(study, bool(only) or page in study.role))]
     return [part for part in parts if len(part.frame)]
 
 
@@ -92,6 +94,25 @@ def part_of(study: studies.Study, decides: bool) -> Part:
     frame = found(wanted, study.folder_name)
     waiting = waits_for(study, set(frame["run"]))
     return Part(study.name, study.title, study.about, frame, len(wanted) - len(frame), waiting, decides)
+
+
+def datasets_of(frame: pd.DataFrame) -> list[str]:
+    """Return the datasets on which a study compares: not those of a sweep of the noise, or that people alone label."""
+    swept = frame["label"].astype(str).str.startswith("noise") | frame["dataset"].isin(APART)
+    return list(dict.fromkeys(map(str, frame.loc[~swept & (frame["run_type"] != RunType.SYNTHETIC), "dataset"])))
+
+
+def apart(whole: Part) -> list[Part]:
+    """Return a part for each dataset, the first of which decides where the study does; of one dataset the whole."""
+    names = datasets_of(whole.frame) if len(whole.frame) else []
+    if len(names) < 2:
+        return [whole]
+    rows = {name: whole.frame[~whole.frame["dataset"].isin(set(names) - {name})] for name in names}
+    return [
+        replace(whole, name=f"{whole.name} {name}", title=f"{whole.title}: {name}", frame=own,
+                decides=whole.decides and name == names[0])
+        for name, own in rows.items()
+    ]  # fmt: skip
 
 
 def waits_for(study: studies.Study, there: Collection[str]) -> str:

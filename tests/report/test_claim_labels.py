@@ -129,7 +129,7 @@ def test_what_stands_beside() -> None:
     people = {one.claim.id: one.note for one in answers.answers(PLAIN.assign(dataset="cifar10"), "cifar10")}
     for claim in ("C3", "C14"):
         assert people[claim].startswith(teachers.PEOPLE) and "Beside it, test NLL" in people[claim]
-    beside = tables.verdicts(Column(Part("s", "Study", "", PLAIN), "digits", True, tuple(by.values())).answers)
+    beside = tables.verdicts(Column(Part("s", "Study", "", PLAIN), "digits", tuple(by.values())).answers)
     assert (beside["compared"] == DUE).sum() == 8, "C7, C8, two frameworks of C9, C10, C11, C12, C14 as trained"
     alone = answers.answers(PLAIN[PLAIN["teacher_label"] != CONTROL], "digits")
     assert not (tables.verdicts(alone)["compared"] == DUE).any() and not any(one.due for one in alone)

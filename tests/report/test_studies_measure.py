@@ -12,6 +12,7 @@ import pytest
 from kdlib.measures.cmi import ARRAYS, GRID
 from kdlib.report.claims import CLAIMS, answers, c05, c13
 from kdlib.report.claims.claim import BAYES
+from kdlib.report.sections import datasets_of
 from kdlib.runs import studies
 from kdlib.runs.plans import Plan
 from kdlib.study import records
@@ -51,7 +52,8 @@ def test_what_a_study_shows_is_what_its_runs_measure(name: str, monkeypatch: pyt
     monkeypatch.setattr(c05, "histories", past)
     grid = np.asarray(GRID)
     monkeypatch.setattr(c13, "arrays_of", lambda run: {**dict.fromkeys(ARRAYS, grid + drawn(run)), ARRAYS[0]: grid})
-    ((dataset, own),) = answers.datasets(rows[rows["run_type"] != "synthetic"])
+    (dataset,) = datasets_of(rows)
+    own = rows[(rows["dataset"] == dataset) & ~rows["label"].str.startswith("noise")]
     found = {one.claim.id: one for one in answers.answers(own, dataset)}
     planned = {one.seed for one in said.values() if one.seed is not None}
     for claim in CLAIMS:

@@ -19,7 +19,7 @@ from kdlib.report.claims.answers import Answer, Column
 from kdlib.report.claims.rules import MINIMUM_PAIRS, Verdict
 from kdlib.report.draw import verdicts as drawing
 from kdlib.report.inference import Effect, mean_interval, paired, seeds_needed
-from kdlib.report.sections import Part
+from kdlib.report.sections import Part, apart, datasets_of
 
 BY_ID = {claim.id: claim for claim in CLAIMS}
 SEEDS = range(6)
@@ -126,10 +126,20 @@ def test_datasets_of_a_study() -> None:
         teachers(), teachers(dataset="digits:tiny@0.5", label="noise_floor"), teachers(dataset="cifar10h"),
         pd.DataFrame({"run_type": ["synthetic"], "dataset": [answers.MIXTURE], "label": ["networks"]}),
     ])  # fmt: skip
-    ((name, rows),) = answers.datasets(frame)
-    assert name == "digits:tiny" and set(rows["run_type"]) == {"teacher", "synthetic"} and len(rows) == 6 * 9 + 1
-    ((alone, rows),) = answers.datasets(frame[frame["run_type"] == "synthetic"])
-    assert alone == answers.MIXTURE and len(rows) == 1
+    assert datasets_of(frame) == ["digits:tiny"] and apart(Part("s", "S", "", frame))[0].frame is frame
+    column = answers.column_of(Part("s", "S", "", frame[frame["run_type"] == "synthetic"]), of=())
+    assert column.dataset == answers.MIXTURE and column.name == "S"
+
+
+def test_a_study_of_two_datasets_has_a_part_of_each() -> None:
+    """Nothing pairs or pools runs on other images; what belongs to no one dataset stands with each."""
+    both = pd.concat([teachers(), teachers(dataset="digits:small"), teachers(dataset="cifar10h", label="humans")])
+    first, second = apart(Part("s", "S", "", both, decides=True))
+    assert (first.name, second.title, second.decides) == ("s digits:tiny", "S: digits:small", False)
+    assert set(first.frame["dataset"]) == {"digits:tiny", "cifar10h"} and first.decides
+    for part in (first, second):
+        alone = answers.column_of(Part("s", "S", "", part.frame[part.frame["dataset"] != "cifar10h"]), of=["C3"])
+        assert str(answers.column_of(part, of=["C3"]).answers) == str(alone.answers)
 
 
 @pytest.fixture
@@ -249,7 +259,7 @@ def column(title: str = "Study") -> Column:
         for claim in CLAIMS
     )  # fmt: skip
     part = Part("s", title, "About.", pd.DataFrame({"run": ["a"]}), missing=3)
-    return Column(part, "digits", True, answers)
+    return Column(part, "digits", answers)
 
 
 def test_the_table_of_a_study() -> None:

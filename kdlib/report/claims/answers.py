@@ -1,4 +1,4 @@
-"""What each study says of each claim, on each of its datasets. (No torch.)"""
+"""What each study says of each claim. (No torch.)"""
 
 from __future__ import annotations
 
@@ -15,13 +15,11 @@ from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.claim import BAYES, Claim, Effects
 from kdlib.report.claims.rules import Judgement, Verdict, judge, needed, overall
 from kdlib.report.claims.teachers import weaker
-from kdlib.report.sections import Part, parts_of
+from kdlib.report.sections import Part, datasets_of, parts_of
 
 PAGE = "claims"
 MIXTURE = "gaussian_mixture"
 """The dataset of synthetic experiments; they count for each of their study's datasets."""
-APART = ("cifar10h",)
-"""Images that only students which learn from people see: no dataset that claims are judged on."""
 
 
 @dataclass(frozen=True)
@@ -69,16 +67,13 @@ class Column:
     """Hold what one study says on one of its datasets."""
 
     part: Part
-    """The study, with all its rows."""
     dataset: str
-    alone: bool
-    """Whether the study has no other dataset."""
     answers: tuple[Answer, ...]
 
     @property
     def name(self) -> str:
-        """Return the study's title, with the dataset where it takes one to tell columns apart."""
-        return self.part.title if self.alone else f"{self.part.title}: {self.dataset}"
+        """Return the study's title, with the dataset where it has several."""
+        return self.part.title
 
     @functools.cached_property
     def frame(self) -> pd.DataFrame:
@@ -95,14 +90,15 @@ def columns(only: str = "") -> list[Column]:
     Raises:
         InputError: a study does not exist, or papermill was given a name that is no parameter.
     """
-    found = [column for part in parts_of(PAGE, only) for column in columns_of(part)]
-    return sorted(found, key=lambda column: -len(column.part.frame))
+    return sorted(map(column_of, parts_of(PAGE, only)), key=lambda column: -len(column.part.frame))
 
 
-def columns_of(part: Part, of: Collection[str] | None = None) -> list[Column]:
-    """Return what a study says on each of its datasets, of all claims or of those named."""
-    judged = datasets(part.frame)
-    return [Column(part, name, len(judged) == 1, answers(rows, name, part.waiting, of)) for name, rows in judged]
+def column_of(part: Part, of: Collection[str] | None = None) -> Column:
+    """Return what a study says on a part's dataset, of all claims or of those named."""
+    frame, dataset = part.frame, next(iter(datasets_of(part.frame)), MIXTURE)
+    swept = frame["label"].astype(str).str.startswith("noise")  # digits under other noises
+    rows = frame[((frame["dataset"] == dataset) & ~swept) | (frame["run_type"] == RunType.SYNTHETIC)]
+    return Column(part, dataset, answers(rows, dataset, part.waiting, of))
 
 
 def decided(page: str, parts: Sequence[Part]) -> Column | None:
@@ -116,18 +112,9 @@ def decided(page: str, parts: Sequence[Part]) -> Column | None:
 
 
 @functools.cache
-def of_page(page: str, part: Part) -> Column | None:
-    """Return what a study says of the claims of a page on its first dataset, worked out once; None without one."""
-    return next(iter(columns_of(part, [claim.id for claim in CLAIMS if claim.page == page])), None)
-
-
-def datasets(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return the datasets on which a study's claims are judged, with their rows and those of synthetic experiments."""
-    drawn = frame["run_type"] == RunType.SYNTHETIC
-    swept = frame["label"].astype(str).str.startswith("noise")  # digits under other noises
-    rows = frame[~drawn & ~swept & ~frame["dataset"].isin(APART)]
-    names = list(dict.fromkeys(rows["dataset"])) or ([MIXTURE] if drawn.any() else [])
-    return [(str(name), pd.concat([rows[rows["dataset"] == name], frame[drawn]])) for name in names]
+def of_page(page: str, part: Part) -> Column:
+    """Return what a study says of the claims of a page, worked out once."""
+    return column_of(part, [claim.id for claim in CLAIMS if claim.page == page])
 
 
 def answers(
