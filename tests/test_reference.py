@@ -14,6 +14,7 @@ import yaml
 
 from kdlib.base import paths
 from kdlib.runs.notebook import parameters
+from kdlib.runs.plans import plan
 from kdlib.runs.sweeps import expand
 
 sys.path.insert(0, str(paths.ROOT / "book" / "_ext"))
@@ -43,6 +44,8 @@ def test_every_example_is_accepted(notebook: str) -> None:
             wanted, got = given[row.name].partition(",")[0], getattr(first, row.name)
             if not re.search("~|FILE", wanted):  # those become whole paths
                 assert got in (wanted, yaml.safe_load(wanted)), row  # else it means nothing beside the others
+            if not re.search("RUN|FILE", row.words):
+                assert plan(first).name
 
 
 def test_tables_need_no_torch() -> None:

@@ -48,13 +48,13 @@ EXAMPLES = {
     "kind": "mcmi",
     "kl_weight": "0.03,0.1",
     "lambda_initial": "0.001 -p family inducing",
-    "lambda_max": "0.03 -p family inducing",
+    "lambda_max": "0.3 -p family inducing",
     "link": "mc",
     "link_samples": "1000 -p link mc",
     "lr_decay_epochs": "5+7 -p schedule steps",
     "lr_decay_rate": "0.2 -p lr_decay_epochs 5+7 -p schedule steps",
     "match": "epochs -p fraction 0.05",
-    "max_sd": "0.1 -p family inducing",
+    "max_sd": "0.5 -p family inducing",
     "members": "RUN+RUN -p kind ensemble",
     "ml_epochs": "2",
     "omit_classes": "3+5",
@@ -66,6 +66,7 @@ EXAMPLES = {
     "teacher_architecture": "cnn32 -p teacher weights:FILE",
     "temperature": "1,2,4",
     "threads": "1",
+    "views": "8 -p dataset cifar10",
     "whitened": "False -p family inducing",
 }
 """A value to begin with, where it is neither the default nor the first that is allowed, and what it needs beside it."""

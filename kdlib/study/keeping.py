@@ -36,10 +36,14 @@ def keep(study: str, chosen: Collection[int | None] | None = None) -> tuple[Path
         The folder and how many runs its written files hold.
 
     Raises:
-        InputError: no run of the study is finished here, a file in the folder is no file of records, or images that
-            what is kept is counted on are not here: then nothing of that seed is written.
+        InputError: the study is a sample of another, no run of it is finished here, a file in the folder is no file of
+            records, or images that what is kept is counted on are not here: then nothing of that seed is written.
     """
     loaded = studies.load(study)
+    if loaded.sample:  # kept twice, a run would stand for itself where a machine is set beside its record
+        raise InputError(
+            f"study = {study!r} is refused: it is a sample of {loaded.sample}, whose records hold its runs."
+        )
     about = labels(loaded)
     wanted: dict[int | None, list[str]] = defaultdict(list)
     for name, one in about.items():

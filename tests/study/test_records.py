@@ -228,3 +228,8 @@ def test_a_study_of_ones_own_touches_no_other_records(tmp_path: Path, monkeypatc
     assert len({studies.folder_of(name) for name in alike}) == len(alike)
     assert all(re.fullmatch("[A-Za-z0-9_.-]{1,64}", studies.folder_of(name)) for name in alike)
     assert studies.folder_of("a_b") == "a_b"
+
+
+def test_a_sample_keeps_no_records_of_its_own() -> None:
+    with pytest.raises(InputError, match="study = 'quick' is refused: it is a sample of digits"):
+        keep("quick")
