@@ -154,3 +154,19 @@ def gains(
     plain = own[own[by].isin(own[by].head(1))].set_index("seed")[value]
     others = rows[rows["teacher_label"] != baseline]
     return others.assign(**{value: others[value] - others["seed"].map(plain)}).dropna(subset=value)
+
+
+def leads(rows: pd.DataFrame, value: str, by: str = "teacher_label", lowest: bool = True) -> tuple[str, bool]:
+    """Return the group of the lowest (or highest) mean of a measure, and whether it is surely ahead of the next.
+
+    It is where the paired 95 % t interval of their difference leaves zero out, or where there is no other.
+
+    Args:
+        rows: one row a group and seed.
+        value: the measure.
+        by: the column of groups.
+        lowest: whether lower is better.
+    """
+    first, *others = rows.groupby(by)[value].mean().sort_values(ascending=lowest).index
+    found = effect(rows, first, others[0], value, by) if others else None
+    return str(first), not others or (found is not None and (found.high < 0 if lowest else found.low > 0))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from kdlib.report import goes_with, page
-from kdlib.report.choice import effect, ranked
+from kdlib.report.choice import effect, leads, ranked
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.answers import Column
 from kdlib.report.claims.rules import Verdict
@@ -108,9 +108,10 @@ def sentences(shown: Sequence[Panel]) -> list[str]:
     near, gained = list[str](), list[str]()
     for column, rows, _ in shown:
         nearest, words = _nearest(column)
-        gains = rows.groupby("teacher_label")["gain"].mean()
-        best, where = str(gains.idxmax()), plain(column.dataset)
+        best, surely = leads(rows, "gain", lowest=False)
+        gain, where = rows.loc[rows["teacher_label"] == best, "gain"].mean(), plain(column.dataset)
         whose = "the same teacher's" if best == nearest else f"those of the {name_of(best)} teacher"
+        doubt = "" if surely else ", not surely ahead of the next"
         head = f"**The {name_of(nearest)} teacher estimates the Bayes class probabilities best** on {where}"
         near.append(
             f"On {where}, by {called(column.frame)}, it is {name_of(nearest)}: {words}."
@@ -118,18 +119,19 @@ def sentences(shown: Sequence[Panel]) -> list[str]:
             else f"{head}: {words}."
         )
         head = f"On {where} they are {whose}" if gained else f"**The students that gain most over labels are {whose}**"
-        gained.append(f"{head}, {signed(100 * gains[best], 1)} points.")
+        gained.append(f"{head}, {signed(100 * gain, 1)} points{doubt}.")
     return [" ".join(near), " ".join([*gained, *_together(shown[0])])] if shown else []
 
 
 def _nearest(column: Column) -> tuple[str, str]:
     """Return the label of the teacher whose answers to test images lie nearest to the truth, and how near in words."""
     teachers = goes_with.teachers_of(column.frame).dropna(subset=DISTANCE)
-    means = teachers.groupby("teacher_label")[DISTANCE].mean()
-    nearest = str(means.idxmin())
+    nearest, surely = leads(teachers, DISTANCE)
     nearer = effect(teachers, nearest, BASELINE, DISTANCE) if nearest != BASELINE else None
     over = f", {interval(nearer, 'nats')} against the {name_of(BASELINE)} teacher (n = {nearer.n})" if nearer else ""
-    return nearest, f"KL {means[nearest]:.3f} nats{over}"
+    doubt = "" if surely else ", not surely ahead of the next"
+    mean = teachers.loc[teachers["teacher_label"] == nearest, DISTANCE].mean()
+    return nearest, f"KL {mean:.3f} nats{over}{doubt}"
 
 
 def _together(panel: Panel) -> list[str]:
@@ -138,7 +140,7 @@ def _together(panel: Panel) -> list[str]:
     trained, seen = (goes_with.within_seeds(one) for one in (panel.rows, tempered))
     if trained is None:
         return []
-    beside = f"; with the distance of the answers as students saw them, tempered, {goes_with.rho(seen)}" if seen else ""
+    beside = f"; with the distance at the students' T {goes_with.rho(seen)}" if seen else ""
     return [f"Over teachers trained apart on {plain(panel.column.dataset)}, distance and gain go together by "
             f"{goes_with.rho(trained)}{beside} (Spearman; −1: nearer is always better)."]  # fmt: skip
 

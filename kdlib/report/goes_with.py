@@ -16,9 +16,9 @@ from kdlib.report.claims.students import ENDS, FLOOR, compared, with_ends
 from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.words import signed
 
-APART = ("deterministic", "variational", "inducing", "label_smoothing", "mse", "ensemble", "ensemble_of_2",
-         "overtrained")  # fmt: skip
-"""Labels of teachers that share no training: those derived from another are left out."""
+APART = ("deterministic", "variational", "inducing", "label_smoothing", "mse", "overtrained")
+"""Labels of teachers that share no training: those derived from another are left out, and ensembles, whose first member
+is the deterministic teacher of their seed."""
 DISTANCE = "test_kl_to_bcp"
 MEASURES = (DISTANCE, "train_kl_to_bcp")
 """The distance on test images, and on the training images, which students see."""
@@ -56,7 +56,8 @@ def teachers_and_gains(frame: pd.DataFrame, temperature: float | None = None, te
     Args:
         frame: a study's rows on one dataset.
         temperature: T = S of the students; None for the one chosen for each teacher.
-        tempered: whether distances are those of the answers tempered as its students saw them, or as trained.
+        tempered: whether distances are those of the answers at its students' T (of a stochastic teacher the average of
+            its samples, of which students saw one a step), or as trained.
     """
     both = gains(frame[frame["run_type"] == "student"], temperature)
     both = both.merge(teachers_of(frame), on=["teacher_label", "seed"], suffixes=("", "_teacher"))

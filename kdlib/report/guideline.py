@@ -12,6 +12,7 @@ from kdlib.report.claims.answers import Answer, Column
 from kdlib.report.claims.rules import Verdict
 from kdlib.report.claims.students import compared
 from kdlib.report.front import BASELINE
+from kdlib.report.inference import Effect
 from kdlib.report.theme import name_of
 from kdlib.report.words import interval, plain
 
@@ -43,17 +44,24 @@ def _teacher(column: Column) -> list[str]:
         change = f"{interval(found, 'accuracy')} over the {name_of(BASELINE)} teacher's (n = {found.n})"
         if found.low > 0 and found.mean >= WORTH:
             said.append(f"**Take the {name_of(best)} teacher:** its students gain {change}.")
-        else:
+        elif found.high < WORTH:
             said.append(f"{enough} the students of the best other one, {name_of(best)}, gain {change}, and half a "
                         "point would pay.")  # fmt: skip
+        else:
+            said.append(f"**The {name_of(best)} teacher may pay:** its students gain {change}; half a point would pay, "
+                        "and the data leave open whether it is that much.")  # fmt: skip
     worst = effect(rows, BASELINE, "overtrained", "gain")
-    if worst is not None:
-        do = "Stop the teacher in time" if worst.low > 0 else "Training the teacher too long costs little here"
+    if worst is not None and (do := _does(worst, "Stop the teacher in time", "Training too long costs little here")):
         said.append(
-            f"**{do}:** at its chosen length its students gain {interval(worst, 'accuracy')} over those of the same "
-            f"teacher trained until it repeats its labels (n = {worst.n})."
+            f"**{do}:** at its chosen length its students gain {interval(worst, 'accuracy')} over those of a teacher "
+            f"that was trained until it repeats its labels, another network on `digits` (n = {worst.n})."
         )
     return said
+
+
+def _does(found: Effect, helps: str, little: str) -> str:
+    """Return what to say of an effect: it helps, it is surely too small to pay, or nothing where it may do either."""
+    return helps if found.low > 0 else little if found.high < WORTH else ""
 
 
 def _temperature(column: Column) -> str:
@@ -68,9 +76,11 @@ def _temperature(column: Column) -> str:
     found = effect(sides, "chosen", "one", by="side")
     if found is None or found.n < 2 or (picked["temperature"] == 1).all():
         return ""
-    do = "Choose T on validation images before anything else" if found.low > 0 else "T matters little here"
+    do = _does(found, "Choose T on validation images before anything else", "T matters little here")
     t = f"{picked['temperature'].iloc[0]:g}"
-    return f"**{do}:** T = S = {t} against 1 gives students {interval(found, 'accuracy')} (n = {found.n})."
+    return (
+        f"**{do}:** T = S = {t} against 1 gives students {interval(found, 'accuracy')} (n = {found.n})." if do else ""
+    )
 
 
 def _claim(answer: Answer) -> str:
@@ -78,7 +88,8 @@ def _claim(answer: Answer) -> str:
     yes, no = answer.claim.advice
     text = {Verdict.SUPPORTED: yes, Verdict.NOT_SUPPORTED: no}.get(answer.verdict, "")
     ends = _ends(answer)
-    return f"{text} ({answer.claim.id}: {ends}.)" if text and ends else ""
+    but = f"; {answer.limit}" if answer.limit else ""
+    return f"{text} ({answer.claim.id}: {ends}{but}.)" if text and ends else ""
 
 
 def _differ(answer: Answer, other: Answer) -> bool:

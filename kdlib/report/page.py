@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from kdlib.base.errors import InputError
+from kdlib.report.choice import leads
 from kdlib.report.claims import tables
 from kdlib.report.claims.answers import decided, of_page
 from kdlib.report.claims.sentences import sentence
@@ -68,7 +69,7 @@ def opening(question: str, page: str = "", parts: Sequence[Part] = (), said: Seq
 
 
 def best(rows: pd.DataFrame, measure: str, lowest: bool = True, by: str = "teacher_label") -> str:
-    """Say which group has the lowest (or highest) mean of a measure, and what the deterministic teacher has.
+    """Say which group has the best mean of a measure, whether surely, and what the deterministic teacher has.
 
     Args:
         rows: one row a group and seed.
@@ -76,10 +77,11 @@ def best(rows: pd.DataFrame, measure: str, lowest: bool = True, by: str = "teach
         lowest: whether lower is better.
         by: the column of groups.
     """
-    order = rows.groupby(by)[measure].mean().sort_values(ascending=lowest).index
+    first, surely = leads(rows, measure, by, lowest)
     plain = rows.loc[rows["teacher_label"] == "deterministic", by].drop_duplicates().tolist()[:1]
-    shown = rows[rows[by].isin([order[0], *plain])]
-    return f"**{name_of(order[0])[0].upper()}{name_of(order[0])[1:]} is best.** {stated(shown, measure, by)}"
+    shown = rows[rows[by].isin([first, *plain])]
+    verb = "is best" if surely else "has the best mean, not surely"
+    return f"**{name_of(first)[0].upper()}{name_of(first)[1:]} {verb}.** {stated(shown, measure, by)}"
 
 
 def stated(rows: pd.DataFrame, measure: str, by: str = "teacher_label") -> str:

@@ -63,3 +63,13 @@ def test_gains_pair_by_seed_and_leave_the_baseline_out() -> None:
     assert list(found["mean"]) == pytest.approx([0.02, -0.01]) and list(found["std"]) == pytest.approx([0, 0])
     less = frame[(frame["teacher_label"] != "deterministic") | (frame["seed"] != 0)]
     assert (choice.gains(less)["seed"] != 0).all() and choice.gains(frame, baseline="nobody").empty
+
+
+def test_who_leads_and_whether_surely() -> None:
+    rows = pd.DataFrame([{"teacher_label": label, "seed": seed, "x": base + 0.1 * seed + (label == "b") * noise}
+                         for label, base in (("a", 1.0), ("b", 2.0), ("c", 3.0))
+                         for seed, noise in enumerate([0.01, -0.01, 0.0])])  # fmt: skip
+    assert choice.leads(rows, "x") == ("a", True) and choice.leads(rows, "x", lowest=False) == ("c", True)
+    rows.loc[(rows["teacher_label"] == "a") & (rows["seed"] == 0), "x"] = 3.0
+    assert choice.leads(rows, "x") == ("a", False), "by its mean"
+    assert choice.leads(rows[rows["teacher_label"] == "a"], "x") == ("a", True), "there is no other"

@@ -13,7 +13,7 @@ from kdlib.report.draw import against, dots
 from kdlib.report.humans import ANSWERS, ASKED, DISTANCE, FLOOR, PEOPLE, PHOTOS
 from kdlib.report.inference import paired
 
-FAR = {"deterministic": 0.9, "variational": 0.7, "mse": 0.8, "ensemble": 1.0}
+FAR = {"deterministic": 0.9, "variational": 0.7, "mse": 0.8, "inducing": 1.0}
 
 
 def teachers(seeds: int = 5, dataset: str = PHOTOS) -> pd.DataFrame:
@@ -56,7 +56,7 @@ def test_teachers_are_those_whose_distance_to_people_is_known_the_nearest_first(
     )
     rows = humans.teachers(frame)
     assert (len(rows), set(rows["dataset"])) == (20, {PHOTOS})
-    assert list(dict.fromkeys(rows["group"])) == ["variational", "mse", "deterministic", "ensemble"]
+    assert list(dict.fromkeys(rows["group"])) == ["variational", "mse", "deterministic", "inducing"]
     assert humans.teachers(frame.drop(columns=DISTANCE)).empty and humans.teachers(frame.iloc[:0]).empty
     two = humans.teachers(pd.concat([teachers(), teachers().assign(architecture="resnet20")], ignore_index=True))
     assert two.groupby("group")["architecture"].nunique().eq(1).all() and two["group"].nunique() == 8

@@ -48,7 +48,7 @@ def test_the_four_differences_pair_seeds_at_the_chosen_temperature() -> None:
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_rank_correlation_within_seeds_and_over_all(sign: int) -> None:
     """Distances in the order of the gains, or in the opposite one, whatever a seed adds to all of them."""
-    labels = ("deterministic", "variational", "mse", "ensemble", "label_smoothing")
+    labels = ("deterministic", "variational", "mse", "inducing", "label_smoothing")
     teachers, students = [], []
     for s in SEEDS:
         students.append(row("student", "floor", "one_hot", s, 0.7))

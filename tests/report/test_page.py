@@ -194,9 +194,11 @@ def test_means_are_written_with_half_their_interval() -> None:
 
 
 def test_the_best_is_named_with_the_deterministic_one() -> None:
-    rows = pd.DataFrame({"teacher_label": ["mcmi"] * 2 + ["deterministic"] * 2 + ["mse"] * 2, "seed": [0, 1] * 3,
-                         "test_nll": [0.5, 0.7, 0.8, 0.9, 1.0, 1.1]})  # fmt: skip
+    rows = pd.DataFrame({"teacher_label": ["mcmi"] * 3 + ["deterministic"] * 3 + ["mse"] * 3, "seed": [0, 1, 2] * 3,
+                         "test_nll": [0.5, 0.6, 0.7, 0.75, 0.85, 0.95, 1.0, 1.1, 1.2]})  # fmt: skip
     assert page.best(rows, "test_nll").startswith("**MCMI is best.** Test NLL (nats): MCMI 0.600 ± ")
     said = page.best(rows, "test_nll", lowest=False)
-    assert said.startswith("**MSE is best.**") and "deterministic 0.850" in said and said.endswith("(n = 2).")
+    assert said.startswith("**MSE is best.**") and "deterministic 0.850" in said and said.endswith("(n = 3).")
+    unsure = rows.assign(test_nll=[0.5, 0.6, 0.7, 0.1, 0.9, 0.9, 1.0, 1.1, 1.2])
+    assert page.best(unsure, "test_nll").startswith("**MCMI has the best mean, not surely.** Test NLL")
     assert page.stated(rows.iloc[:0], "test_nll") == ""

@@ -14,7 +14,7 @@ from kdlib.report.choice import against_control
 from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.claim import BAYES, Claim, Effects
 from kdlib.report.claims.rules import Judgement, Verdict, judge, needed, overall
-from kdlib.report.claims.teachers import weaker
+from kdlib.report.claims.teachers import dose, weaker
 from kdlib.report.sections import Part, datasets_of, parts_of
 
 PAGE = "claims"
@@ -147,8 +147,13 @@ def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: st
     if rows.empty:
         return Answer(claim, dict.fromkeys(claim.treated))
     note = claim.note(rows, dataset) if claim.note else ""
-    limit = weaker(rows, claim.treated) if claim.source == BAYES else ""
+    measured = claim.effects(rows)
+    limits = (
+        weaker(rows, claim.treated) if claim.source == BAYES else "",
+        dose(rows) if claim.of_mcmi else "",
+        claim.limit(rows) if claim.limit and any(measured.values()) else "",
+    )
     guards = claim.guard.effects(rows) if claim.guard else {}
     due = claim.effects(control) if claim.of_mcmi and len(control) else {}
     guards, due = ({name: one for name, one in each.items() if one} for each in (guards, due))
-    return Answer(claim, claim.effects(rows), guards, note, limit, due)
+    return Answer(claim, measured, guards, note, "; ".join(filter(None, limits)), due)

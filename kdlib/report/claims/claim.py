@@ -61,6 +61,8 @@ class Claim:
     guard: Guard | None = None
     note: Callable[[pd.DataFrame, str], str] | None = None
     """Says what stands beside the verdict, of a study's rows on a dataset and its name; enters no verdict."""
+    limit: Callable[[pd.DataFrame], str] | None = None
+    """Says what else may lie behind the effects, of a study's rows on a dataset; enters no verdict."""
     advice: tuple[str, str] = ("", "")
     """What to do in practice where the claim is supported, and where it is not."""
 

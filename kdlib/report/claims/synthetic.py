@@ -52,7 +52,8 @@ def _levels(run: Mapping[Any, Any]) -> Iterator[tuple[int, str, float, int, int]
 def paths(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a row a run, supervision, seed and validation: the measures along the paths.
 
-    `label_variance` is `gradient_variance` − `point_variance`: what the targets' noise adds at the same weights.
+    `label_variance` is `gradient_variance` − `point_variance`: what the targets' noise adds at equal weights. That is
+    exact for points that the weights do not depend on; these are training points, seen up to twice.
     `accuracy_lost` and `nll_above` are to the Bayes classifier on the same points, so that seeds can be compared.
 
     Args:
