@@ -32,6 +32,7 @@ COUNTED = {
     Verdict.UNFINISHED: ("waits for planned seeds", "wait for planned seeds"),
     Verdict.NOT_RUN: ("was not measured", "were not measured"),
 }
+STAR = r"\*"
 CAPTION = (
     "Does a teacher that is nearer to the truth teach better? Each mark is a teacher: how far its answers to test "
     "images lie from the {}, and how much more accurate its students are than students of labels, at the temperature "
@@ -156,11 +157,20 @@ def counted(columns: Sequence[Column]) -> str:
 
 
 def table(columns: Sequence[Column]) -> str:
-    """Return the claims as a small Markdown table: each with a link to the page that decides, and its verdicts."""
+    """Return the claims as a small Markdown table: each with a link to the page that decides, and its verdicts.
+
+    A star marks what MCMI's control does as well; a line below says so.
+    """
     lines = ["| " + " | ".join(["", "claim", *(plain(column.name) for column in columns)]) + " |"]
     lines.append("|" + "---|" * (2 + len(columns)))
     for place, claim in enumerate(CLAIMS):
-        verdicts = [str(column.answers[place].verdict) for column in columns]
+        answers = [column.answers[place] for column in columns]
+        verdicts = [f"{answer.verdict}{STAR * answer.without_cmi}" for answer in answers]
         link = f"{{doc}}`{claim.short} </book/results/{claim.page}>`"
         lines.append("| " + " | ".join([claim.id, link, *verdicts]) + " |")
+    if any(answer.without_cmi for column in columns for answer in column.answers):
+        lines += [
+            "",
+            f"{STAR} The same fine-tuning without the CMI term does it; CMI's own part is too small to matter.",
+        ]
     return "\n".join(lines)

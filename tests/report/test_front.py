@@ -14,6 +14,7 @@ from test_page import UP, answer
 
 from kdlib.report import front, goes_with, guideline, page
 from kdlib.report.claims import CLAIMS
+from kdlib.report.inference import paired
 from kdlib.report.words import plain
 
 SEEDS = range(6)
@@ -73,6 +74,16 @@ def test_verdicts_are_counted() -> None:
     assert front.counted([digits, photographs]).endswith(r" on Digits; 1 holds, 1 does not hold on CIFAR \*100\*.")
     photographs.part.waiting = "2 of 5 seeds are there."
     assert front.counted([digits, photographs]) == front.counted([digits])
+
+
+def test_what_the_control_does_too_has_a_star() -> None:
+    """Where CMI's own part is surely below what would matter; not where it may be as large."""
+    up, none = {"mcmi": paired(UP, [0.0] * 6)}, {"mcmi": paired(NOISE, [0.0] * 6)}
+    for due, star in ((none, True), (up, False), ({}, False)):
+        c8 = answer("C8", UP, guards={"mcmi": paired([0.0] * 6, NOISE)}, due=due)
+        told = tuple(c8 if claim.id == "C8" else answer(claim.id, None) for claim in CLAIMS)
+        table = front.table([column([0.04, 0.03, 0.02, 0.01], told)])
+        assert (r"| supported\* |" in table) is star is ("without the CMI term" in table)
 
 
 def test_what_a_study_is_called_means_nothing_in_markdown() -> None:

@@ -56,6 +56,12 @@ class Answer:
         """Return the single answer."""
         return overall(one.verdict for one in self.judged)
 
+    @property
+    def without_cmi(self) -> bool:
+        """Say whether what is supported of MCMI is its control's doing: CMI's own part is surely below what matters."""
+        due = [one.in_units(self.claim.smallest) for one in self.due.values() if one]
+        return self.verdict is Verdict.SUPPORTED and bool(due) and all(one.high < 1 for one in due)
+
     def needed(self, one: Judgement) -> int | None:
         """Return the seeds that a verdict on a member would need at the spread seen; None where nothing is open."""
         family = sum(effect is not None for effect in self.measured.values())
