@@ -57,5 +57,5 @@ CLAIM = Claim(
     smallest=-0.10,
     treated=MEMBERS,
     effects=effects,
-    limit=lambda frame: "the variational teacher gives them one draw an epoch, whose jumps count as noise",
+    limit=lambda frame: "the variational teacher's draws, one an epoch, add noise",
 )

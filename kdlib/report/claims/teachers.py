@@ -62,9 +62,7 @@ def dose(frame: pd.DataFrame) -> str:
     raised = effect(rows, TREATED, CONTROL, "test_cmi") if "test_cmi" in rows else None
     if raised is None or not raised.high < ENOUGH:
         return ""
-    return (
-        f"the CMI term itself raised the teacher's CMI by {amount(raised.mean, 'nats')} nats, which is hardly a trial"
-    )
+    return f"the CMI term raised the teacher's CMI by {amount(raised.mean, 'nats')} nats, hardly a trial"
 
 
 def note(frame: pd.DataFrame, dataset: str, effects: Callable[[pd.DataFrame], Effects]) -> str:
