@@ -50,7 +50,7 @@ GOLDEN: list[tuple[str, RunType, dict[str, Any], dict[str, str], str]] = [
      STUDENT, {"dataset": "cifar100", "preset": "mcmi", "fraction": 0.05, "match": "epochs"}, PARENT,
      "from-deterministic"),
     ("student-cifar10-from-deterministic-resnet20-s0-bda86bf734",
-     STUDENT, {"dataset": "cifar10", "omit_classes": "5+3", "augmentation_seed": 7}, PARENT, "from-deterministic"),
+     STUDENT, {"dataset": "cifar10", "omit_classes": "3+5", "augmentation_seed": 7}, PARENT, "from-deterministic"),
     ("measure-digits-of-deterministic-s0-190581e0bf",
      MEASURE, {"parent": "some-run", "eval_samples": 30}, PARENT, "of-deterministic"),
 ]  # fmt: skip
