@@ -47,26 +47,15 @@ class Hardware(Settings):
     def computing(self) -> Iterator[None]:
         """Use these threads, and deterministic kernels, inside."""
         threads, benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
-        deterministic = torch.are_deterministic_algorithms_enabled()
-        warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-        filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
         torch.set_num_threads(self.threads)
         torch.backends.cudnn.benchmark = False
-        if self.device.startswith("cuda"):
-            # cuBLAS reads it at its first call; without it, deterministic products are refused
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-            torch.use_deterministic_algorithms(True, warn_only=True)
-            # else every new tensor is written once more; nothing here reads one before it is written
-            torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-        else:
-            keep_memory()
         try:
-            yield
+            # to ask for deterministic kernels imports torch's compiler, two seconds that a CPU does without
+            with _deterministic() if self.device.startswith("cuda") else nullcontext(keep_memory()):
+                yield
         finally:
             torch.set_num_threads(threads)
             torch.backends.cudnn.benchmark = benchmark
-            torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
-            torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
     def autocast(self) -> torch.autocast:
         """Return the context in which networks are run."""
@@ -86,6 +75,25 @@ class Hardware(Settings):
     def images(self, pixels: Tensor) -> Tensor:
         """Return stored pixels `(n, channels, height, width)` as float images where and as networks compute."""
         return self.layout(to_float(pixels.to(self.torch_device)))  # as stored: uint8 travels at a quarter
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """Use deterministic kernels inside, and give a GPU's settings back."""
+    from torch.utils import deterministic
+
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    filled = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    # cuBLAS reads it at its first call; without it, deterministic products are refused
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # else every new tensor is written once more; nothing here reads one before it is written
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 def without_autocast(device: str) -> AbstractContextManager[object]:

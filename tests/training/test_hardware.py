@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import subprocess
+import sys
 
 import pytest
 import small
 import torch
 from torch import nn
 
+from kdlib.base import paths
 from kdlib.base.config import Precision
 from kdlib.base.errors import InputError
 from kdlib.training import hardware
@@ -82,6 +86,30 @@ def test_computing_sets_threads_and_sets_them_back() -> None:
     with pytest.raises(ZeroDivisionError), settings.computing():
         raise ZeroDivisionError
     assert torch.get_num_threads() == before
+
+
+def test_computing_gives_torch_s_settings_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    with small.settings().computing():
+        assert not torch.backends.cudnn.benchmark
+    assert torch.backends.cudnn.benchmark
+    before = torch.are_deterministic_algorithms_enabled()
+    with pytest.raises(KeyError), hardware._deterministic():
+        assert torch.are_deterministic_algorithms_enabled()
+        raise KeyError
+    assert torch.are_deterministic_algorithms_enabled() is before
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+
+
+def test_computing_on_a_cpu_does_not_import_the_compiler() -> None:
+    """Two seconds of every process, for deterministic kernels that a CPU has anyway."""
+    code = (
+        "import sys; from small import settings\n"
+        "with settings().computing():\n    pass\n"
+        "assert not {'torch._inductor', 'torch._dynamo'} & set(sys.modules)"
+    )
+    own = {**os.environ, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), str(paths.ROOT / "tests")])}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60, env=own)
 
 
 def test_kept_memory_is_not_asked_for_again() -> None:
