@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from kdlib.report.choice import chosen
-from kdlib.report.claims.students import ENDS, FLOOR, compared, with_ends
+from kdlib.report.claims.students import ENDS, FLOOR, grid, with_ends
 from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.words import signed
 
@@ -35,10 +35,10 @@ def gains(students: pd.DataFrame, temperature: float | None = None) -> pd.DataFr
         students: of one study and dataset, with those of one-hot labels.
         temperature: T = S; None for the one that each teacher's validation accuracy chooses.
     """
-    grid = next(compared(students), students.iloc[:0])
+    rows = grid(students)
     if temperature is not None:
-        grid = grid[(grid["temperature"] == temperature) & (grid["student_temperature"] == temperature)]
-    picked = with_ends(chosen(grid), students)
+        rows = rows[(rows["temperature"] == temperature) & (rows["student_temperature"] == temperature)]
+    picked = with_ends(chosen(rows), students)
     floor = picked[picked["teacher"] == FLOOR].set_index("seed")["test_accuracy"]
     rows = picked[~picked["teacher"].isin(ENDS)]
     rows = rows.assign(gain=rows["test_accuracy"] - rows["seed"].map(floor)).dropna(subset="gain")

@@ -10,7 +10,7 @@ from kdlib.report import goes_with
 from kdlib.report.choice import chosen, effect
 from kdlib.report.claims.answers import Answer, Column
 from kdlib.report.claims.rules import Verdict
-from kdlib.report.claims.students import compared
+from kdlib.report.claims.students import grid
 from kdlib.report.front import BASELINE
 from kdlib.report.inference import Effect
 from kdlib.report.theme import name_of
@@ -54,9 +54,16 @@ def _teacher(column: Column) -> list[str]:
     if worst is not None and (do := _does(worst, "Stop the teacher in time", "Training too long costs little here")):
         said.append(
             f"**{do}:** at its chosen length its students gain {interval(worst, 'accuracy')} over those of a teacher "
-            f"that was trained until it repeats its labels, another network on `digits` (n = {worst.n})."
+            f"that was trained until it repeats its labels{_other_network(column)} (n = {worst.n})."
         )
     return said
+
+
+def _other_network(column: Column) -> str:
+    """Say where the overtrained teacher has another network than the deterministic one."""
+    teachers = goes_with.teachers_of(column.frame)
+    networks = teachers.loc[teachers["teacher_label"].isin((BASELINE, "overtrained")), "architecture"]
+    return ", with another network" if networks.nunique() > 1 else ""
 
 
 def _does(found: Effect, helps: str, little: str) -> str:
@@ -66,10 +73,8 @@ def _does(found: Effect, helps: str, little: str) -> str:
 
 def _temperature(column: Column) -> str:
     """Say whether to choose the temperature on validation images."""
-    frame = column.frame
-    rows = next(
-        compared(frame[(frame["run_type"] == "student") & (frame["teacher_label"] == BASELINE)]), frame.iloc[:0]
-    )
+    own = column.frame[column.frame["run_type"] == "student"]
+    rows = grid(own[own["teacher_label"] == BASELINE])
     plain = rows[(rows["temperature"] == 1) & (rows["student_temperature"] == 1)]
     picked, plain = chosen(rows), chosen(plain)
     sides = pd.concat([picked.assign(side="chosen"), plain.assign(side="one")])

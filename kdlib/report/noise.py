@@ -8,6 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.data import digits
+from kdlib.report.sections import swept
 
 WHO = {"one_hot": "student", "exact_bcp": "student", "deterministic": "teacher"}
 """What is drawn, by the column `teacher`: the floor, the ceiling and the teacher between them."""
@@ -27,7 +28,7 @@ def sweep(frame: pd.DataFrame) -> pd.DataFrame:
     sizes, noises = zip(*map(digits.parse, rows["dataset"]), strict=True) if len(rows) else ((), ())
     rows = rows.assign(size=list(sizes), noise=list(noises))
     alike = rows.set_index(ALIKE).index
-    rows = rows[alike.isin(alike[rows["label"].astype(str).str.startswith("noise")])]
+    rows = rows[alike.isin(alike[swept(rows)])]
     who = rows["teacher"].astype(str)
     rows = (
         rows.assign(who=who + " " + who.map(WHO))

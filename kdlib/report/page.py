@@ -62,13 +62,15 @@ def opening(question: str, page: str = "", parts: Sequence[Part] = (), said: Seq
     column = decided(page, parts)
     answers = column.answers if column else ()
     waiting = parts[0].waiting if parts and all(answer.waiting for answer in answers) else ""
-    lines = [*([] if waiting else said), *map(sentence, answers)] or [waiting] * bool(waiting)
-    lines = lines or ([] if parts else ["No study has filled this page here yet."])
+    lines = [*([] if waiting else said), *map(sentence, answers)]
+    lines = lines or ([waiting] if waiting else [] if parts else ["No study has filled this page here yet."])
     body = "".join(_markdown(line) for line in lines)
     show(f'<div class="answer"><p class="question">{html.escape(question)}</p>{body}{HOW}</div>')
 
 
-def best(rows: pd.DataFrame, measure: str, lowest: bool = True, by: str = "teacher_label") -> str:
+def best(
+    rows: pd.DataFrame, measure: str, lowest: bool = True, by: str = "teacher_label", verb: str = "is best"
+) -> str:
     """Say which group has the best mean of a measure, whether surely, and what the deterministic teacher has.
 
     Args:
@@ -76,12 +78,13 @@ def best(rows: pd.DataFrame, measure: str, lowest: bool = True, by: str = "teach
         measure: a column of them.
         lowest: whether lower is better.
         by: the column of groups.
+        verb: what the first does.
     """
     first, surely = leads(rows, measure, by, lowest)
     plain = rows.loc[rows["teacher_label"] == "deterministic", by].drop_duplicates().tolist()[:1]
     shown = rows[rows[by].isin([first, *plain])]
-    verb = "is best" if surely else "has the best mean, not surely"
-    return f"**{name_of(first)[0].upper()}{name_of(first)[1:]} {verb}.** {stated(shown, measure, by)}"
+    doubt = "" if surely else " on average, not surely"
+    return f"**{name_of(first)[0].upper()}{name_of(first)[1:]} {verb}{doubt}.** {stated(shown, measure, by)}"
 
 
 def stated(rows: pd.DataFrame, measure: str, by: str = "teacher_label") -> str:

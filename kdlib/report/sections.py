@@ -45,7 +45,7 @@ class Part:
     def of(self, run_type: str) -> pd.DataFrame:
         """Return the rows of one run type, without those of another noise of the digits or for other images."""
         rows = self.frame[self.frame["run_type"] == run_type]
-        return rows[~rows["label"].astype(str).str.startswith(("noise", "humans"))]
+        return rows[~(swept(rows) | rows["label"].astype(str).str.startswith("humans"))]
 
     def origin(self) -> str:
         """Say how many runs there are, on what and when they were made, and warn where a comparison mixes machines."""
@@ -96,10 +96,15 @@ def part_of(study: studies.Study, decides: bool) -> Part:
     return Part(study.name, study.title, study.about, frame, len(wanted) - len(frame), waiting, decides)
 
 
+def swept(frame: pd.DataFrame) -> pd.Series[bool]:
+    """Say which rows belong to a sweep of the noise in the images: entries whose label begins with `noise`."""
+    return frame["label"].astype(str).str.startswith("noise")
+
+
 def datasets_of(frame: pd.DataFrame) -> list[str]:
     """Return the datasets on which a study compares: not those of a sweep of the noise, or that people alone label."""
-    swept = frame["label"].astype(str).str.startswith("noise") | frame["dataset"].isin(APART)
-    return list(dict.fromkeys(map(str, frame.loc[~swept & (frame["run_type"] != RunType.SYNTHETIC), "dataset"])))
+    left_out = swept(frame) | frame["dataset"].isin(APART) | (frame["run_type"] == RunType.SYNTHETIC)
+    return list(dict.fromkeys(map(str, frame.loc[~left_out, "dataset"])))
 
 
 def apart(whole: Part) -> list[Part]:

@@ -200,5 +200,5 @@ def test_the_best_is_named_with_the_deterministic_one() -> None:
     said = page.best(rows, "test_nll", lowest=False)
     assert said.startswith("**MSE is best.**") and "deterministic 0.850" in said and said.endswith("(n = 3).")
     unsure = rows.assign(test_nll=[0.5, 0.6, 0.7, 0.1, 0.9, 0.9, 1.0, 1.1, 1.2])
-    assert page.best(unsure, "test_nll").startswith("**MCMI has the best mean, not surely.** Test NLL")
+    assert page.best(unsure, "test_nll").startswith("**MCMI is best on average, not surely.** Test NLL")
     assert page.stated(rows.iloc[:0], "test_nll") == ""

@@ -15,7 +15,7 @@ from kdlib.report.claims import CLAIMS
 from kdlib.report.claims.claim import BAYES, Claim, Effects
 from kdlib.report.claims.rules import Judgement, Verdict, judge, needed, overall
 from kdlib.report.claims.teachers import dose, weaker
-from kdlib.report.sections import Part, datasets_of, parts_of
+from kdlib.report.sections import Part, datasets_of, parts_of, swept
 
 PAGE = "claims"
 MIXTURE = "gaussian_mixture"
@@ -102,8 +102,7 @@ def columns(only: str = "") -> list[Column]:
 def column_of(part: Part, of: Collection[str] | None = None) -> Column:
     """Return what a study says on a part's dataset, of all claims or of those named."""
     frame, dataset = part.frame, next(iter(datasets_of(part.frame)), MIXTURE)
-    swept = frame["label"].astype(str).str.startswith("noise")  # digits under other noises
-    rows = frame[((frame["dataset"] == dataset) & ~swept) | (frame["run_type"] == RunType.SYNTHETIC)]
+    rows = frame[((frame["dataset"] == dataset) & ~swept(frame)) | (frame["run_type"] == RunType.SYNTHETIC)]
     return Column(part, dataset, answers(rows, dataset, part.waiting, of))
 
 
@@ -139,24 +138,23 @@ def answers(
     synthetic, rows = frame[drawn], frame[~drawn]
     asked = [claim for claim in CLAIMS if of is None or claim.id in of]
     control = against_control(rows if not waiting and any(claim.of_mcmi for claim in asked) else rows.iloc[:0])
-    return tuple(
-        Answer(claim, claim.effects(synthetic))
-        if claim.page == "synthetic"
-        else _answer(claim, rows, control, dataset, waiting)
-        for claim in asked
-    )
+    hardly, found = dose(control), []
+    for claim in asked:
+        if claim.page == "synthetic":
+            found.append(Answer(claim, claim.effects(synthetic)))
+        elif waiting or rows.empty:
+            found.append(Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting))
+        else:
+            found.append(_answer(claim, rows, control, dataset, hardly))
+    return tuple(found)
 
 
-def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: str, waiting: str) -> Answer:
-    if waiting:
-        return Answer(claim, dict.fromkeys(claim.treated), note=waiting, waiting=waiting)
-    if rows.empty:
-        return Answer(claim, dict.fromkeys(claim.treated))
+def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: str, hardly: str) -> Answer:
     note = claim.note(rows, dataset) if claim.note else ""
     measured = claim.effects(rows)
     limits = (
         weaker(rows, claim.treated) if claim.source == BAYES else "",
-        dose(rows) if claim.of_mcmi else "",
+        hardly if claim.of_mcmi else "",
         claim.limit(rows) if claim.limit and any(measured.values()) else "",
     )
     guards = claim.guard.effects(rows) if claim.guard else {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.claims.claim import MCMI, Claim, Effects, Guard
-from kdlib.report.claims.teachers import difference
+from kdlib.report.claims.teachers import ENOUGH, difference
 
 
 def effects(frame: pd.DataFrame, column: str = "test_cmi") -> Effects:
@@ -23,7 +23,7 @@ CLAIM = Claim(
     published="The paper raises it at less than a point of accuracy.",
     measure="test CMI of the teacher",
     unit="nats",
-    smallest=0.01,
+    smallest=ENOUGH,
     treated=("mcmi",),
     guard=Guard("the teacher's test accuracy", -0.01, lambda frame: effects(frame, "test_accuracy")),
     effects=effects,

@@ -14,8 +14,7 @@ def last_stage(frame: pd.DataFrame) -> pd.DataFrame:
     rows: pd.DataFrame = frame[frame["run_type"] == "eigencam"]
     if rows.empty:
         return rows
-    rows = rows[rows["stage"] == rows["stage"].min()]  # counted from the last
-    rows = rows.sort_values("images", kind="stable")
+    rows = rows[rows["stage"] == rows["stage"].min()].sort_values("images", kind="stable")  # counted from the last
     return rows.drop_duplicates(["architecture", "teacher_label", "seed"], keep="last").sort_index()
 
 

@@ -42,6 +42,11 @@ def compared(frame: pd.DataFrame, begins: str = BEGINS) -> Iterator[pd.DataFrame
         yield rows[setting == one]
 
 
+def grid(frame: pd.DataFrame, begins: str = BEGINS) -> pd.DataFrame:
+    """Return the students of the first training setting of `compared`; no rows where there is none."""
+    return next(compared(frame, begins), frame.iloc[:0])
+
+
 def with_ends(picked: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Add students of one-hot labels and of the exact BCPs that were trained alike: the floor and the ceiling."""
     setting = texts(picked, TRAINING)

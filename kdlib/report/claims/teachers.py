@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from kdlib.report.choice import CONTROL, PARAMETERS, chosen, effect, entering
+from kdlib.report.choice import PARAMETERS, chosen, effect, entering
 from kdlib.report.claims.claim import Effects
 from kdlib.report.inference import Effect
 from kdlib.report.theme import name_of
@@ -17,8 +17,8 @@ DISTANCE = "test_kl_to_bcp"
 PEOPLE = "The answers of people to the full-size photographs (CIFAR-10H) stand in for the BCPs."
 WEAKER = -0.01
 """Of its own test accuracy: what a Bayesian teacher may lose before what follows from it says little of Bayes."""
-TREATED, ENOUGH = "mcmi", 0.01
-"""The teacher that a CMI term trains, and nats of CMI that would matter (C8's smallest effect of interest)."""
+ENOUGH = 0.01
+"""Nats of CMI that would matter: C8's smallest effect of interest."""
 SETTINGS = tuple(name for name in PARAMETERS if name not in ("parent", "members"))
 """What may tell teachers of one label apart."""
 
@@ -56,10 +56,13 @@ def weaker(frame: pd.DataFrame, members: Sequence[str]) -> str:
     return f"the teacher's own test accuracy is below the deterministic teacher's: {', '.join(said)}" if said else ""
 
 
-def dose(frame: pd.DataFrame) -> str:
-    """Say where the CMI term hardly raised the teacher's CMI over its control's: then MCMI was hardly tried."""
-    rows = frame[frame["run_type"] == "teacher"].drop_duplicates(["teacher_label", "seed"])
-    raised = effect(rows, TREATED, CONTROL, "test_cmi") if "test_cmi" in rows else None
+def dose(control: pd.DataFrame) -> str:
+    """Say where the CMI term hardly raised the teacher's CMI over its control's: then MCMI was hardly tried.
+
+    Args:
+        control: a study's rows with the control in the deterministic teacher's place, from `against_control`.
+    """
+    raised = difference(control, "test_cmi", "mcmi")
     if raised is None or not raised.high < ENOUGH:
         return ""
     return f"the CMI term raised the teacher's CMI by {amount(raised.mean, 'nats')} nats, hardly a trial"
