@@ -122,7 +122,7 @@ def effect(
     Raises:
         InputError: a group has several runs of one seed, as where a study sweeps what no claim chooses.
     """
-    if len(twice := rows[rows.duplicated([by, "seed"])]):
+    if len(twice := rows[rows[[by, "seed"]].duplicated()]):
         one = twice.iloc[0]
         raise InputError(
             f"{by} = {one[by]!r} has several runs of seed {one['seed']:g}, and a claim compares one: give other "

@@ -31,7 +31,7 @@ def differences(frame: pd.DataFrame) -> dict[str, Effect]:
 
     def best(begins: str, teacher: str) -> pd.DataFrame:
         own = students["label"].astype(str).str.startswith(begins) & (students["teacher_label"] == teacher)
-        return chosen(students[own].drop_duplicates("run"))
+        return chosen(students[own])
 
     sides = {
         "deterministic teacher": teachers,

@@ -91,8 +91,9 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
         rows = rows.drop(columns=list(about), errors="ignore").join(about)
     own_columns = {*records.ALWAYS, *(name for sort in set(rows["run_type"]) for name in fields(str(sort)))}
     empty = [name for name in rows if name not in own_columns and rows[name].isna().all()]  # of other run types
-    rows = rows[[name for name in rows if name not in empty]].copy()  # in one piece: joined columns lie in many
-    return rows.reset_index()
+    rows = rows.drop(columns=empty).reset_index()
+    # texts as objects lie in one piece, as pandas' own in one a column: pages take rows thousands of times
+    return rows.astype({name: object for name in rows.select_dtypes("string")}).copy()
 
 
 def histories(frame: pd.DataFrame) -> pd.DataFrame:

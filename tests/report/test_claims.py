@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import scipy.stats
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
 from kdlib.base.errors import InputError
 from kdlib.report import inference
@@ -100,6 +102,14 @@ def test_holm_by_hand() -> None:
     np.testing.assert_allclose(inference.holm([0.01, np.nan, 0.04]), [0.02, np.nan, 0.04])
     np.testing.assert_allclose(inference.holm([0.7, 0.8]), [1, 1])
     assert inference.holm([]).shape == (0,)
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    rng = np.random.default_rng(0)
+    for m in [*range(1, 9)] * 20:
+        p = rng.choice([*rng.random(m) ** 3, 0.0, 1.0], m)  # with equal ones
+        corrected = np.append(multipletests(p, method="holm")[1], np.nan)
+        np.testing.assert_allclose(inference.holm([*p, np.nan]), corrected, rtol=1e-14)
 
 
 def family(rng: np.random.Generator, n: int, effects: list[float]) -> dict[str, Effect | None]:
@@ -268,6 +278,9 @@ def test_seeds_needed_give_the_power() -> None:
     assert n == 15 and power == pytest.approx(0.8, abs=0.04) and fewer < power
     assert {inference.seeds_needed(seen, 0.01 * size) for size in (5, 6.5, 8, 27, 1e3, 1e17)} == {5}
     assert inference.seeds_needed(seen, 0.0008) > 1000
+    for size in (0.05, 0.3, 0.9, 2.0, 4.0):  # on the side on which the effect lies
+        trusted = TTestPower().solve_power(size, power=0.9, alpha=0.05 / 3 / 2, alternative="larger")
+        assert inference.seeds_needed(seen, 0.01 * size, 0.9, comparisons=3) == max(5, math.ceil(trusted))
     assert inference.seeds_needed(seen, 0.008, comparisons=4) > n
     with pytest.raises(InputError, match="smallest"):
         inference.seeds_needed(seen, 0.0)

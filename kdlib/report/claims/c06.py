@@ -31,7 +31,7 @@ def grids(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
     for one in dict.fromkeys(group[own]):
         alike = students[key.isin(key[own & (group == one)])]
         if alike["samples"].nunique() > 1:
-            yield alike.drop_duplicates("run").sort_values(["samples", "seed"])
+            yield alike.sort_values(["samples", "seed"])
 
 
 def sweeps(students: pd.DataFrame) -> Iterator[pd.DataFrame]:

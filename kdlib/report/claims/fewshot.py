@@ -31,7 +31,7 @@ def compared(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """
     if students.empty:
         return
-    frame = students.drop_duplicates("run").reset_index(drop=True)
+    frame = students.reset_index(drop=True)
     begins, whole = frame["label"].astype(str).str.startswith("fewshot"), frame["fraction"] == 1
     own = (begins if begins.any() else ~whole) & ~whole
     alike = [name for name in TRAINING if name not in ("fraction", "match")]

@@ -36,7 +36,7 @@ def compared(frame: pd.DataFrame, begins: str = BEGINS) -> Iterator[pd.DataFrame
     rows = frame[~frame["teacher"].isin(ENDS)]
     own = rows["label"].astype(str).str.startswith(begins) | ((rows["label"] == rows["teacher"]) & (begins == BEGINS))
     plain = (rows["framework"] == "kd") & (rows["samples"] == 1) & (rows["omit_classes"].fillna("") == "")
-    rows = rows[own & plain].drop_duplicates("run")
+    rows = rows[own & plain]
     setting = texts(rows, TRAINING)
     for one in dict.fromkeys(setting):
         yield rows[setting == one]
@@ -50,7 +50,7 @@ def grid(frame: pd.DataFrame, begins: str = BEGINS) -> pd.DataFrame:
 def with_ends(picked: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
     """Add students of one-hot labels and of the exact BCPs that were trained alike: the floor and the ceiling."""
     setting = texts(picked, TRAINING)
-    ends = frame[frame["teacher"].isin(ENDS) & (frame["framework"] == "kd")].drop_duplicates("run")
+    ends = frame[frame["teacher"].isin(ENDS) & (frame["framework"] == "kd")]
     ends = ends[texts(ends, TRAINING).isin(setting)]
     return pd.concat([picked, chosen(ends, by=("teacher",))]) if len(ends) else picked
 

@@ -37,8 +37,8 @@ def compared(frame: pd.DataFrame, run_type: str = "teacher") -> pd.DataFrame:
     plain = rows[rows["teacher_label"] == BASELINE] if len(rows) else rows
     if plain.empty:
         return rows.iloc[:0]
-    rows = rows[rows["architecture"] == plain["architecture"].iloc[0]].drop_duplicates("run")
-    if not rows.duplicated(["teacher_label", "seed"]).any():
+    rows = rows[rows["architecture"] == plain["architecture"].iloc[0]]
+    if not rows[["teacher_label", "seed"]].duplicated().any():
         return rows
     return chosen(rows.assign(_nll=-rows["val_nll"]), free=SETTINGS, value="_nll")
 

@@ -44,7 +44,7 @@ def scaled(rows: pd.DataFrame, columns: Sequence[str], keys: Sequence[str]) -> p
     """
     if rows.empty:
         raise InputError("the table has no rows; a figure needs at least one finished run.")
-    twice = rows.duplicated([*keys, "seed"])
+    twice = rows[[*keys, "seed"]].duplicated()
     if twice.any():
         row = rows.loc[twice, [*keys, "seed"]].iloc[0].to_dict()
         raise InputError(f"{row} stands for several runs; choose one run a seed before drawing.")
