@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 import textwrap
 import warnings
 import zlib
@@ -107,7 +108,8 @@ _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 @cache
 def style() -> None:
     """Set seaborn's and matplotlib's defaults for every figure that follows; a second call does nothing."""
-    import seaborn
+    with _without("scipy.stats"):
+        import seaborn
     from matplotlib.font_manager import fontManager
 
     there = {font.name for font in fontManager.ttflist}
@@ -137,6 +139,22 @@ def style() -> None:
             "svg.fonttype": "path",
         },
     )
+
+
+@contextmanager
+def _without(module: str) -> Iterator[None]:
+    """Import what does as well without a module as if it were not installed, unless it is imported already.
+
+    SciPy's statistics, which seaborn asks for to estimate densities, take half a second of every page.
+    """
+    if module not in sys.modules:
+        sys.modules[module] = None  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            del sys.modules[module]
+    else:
+        yield
 
 
 def name_of(label: object) -> str:
