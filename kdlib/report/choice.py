@@ -87,9 +87,9 @@ def chosen(
         return rows
     keys, names = list(by), list(free)
     setting = rows.reindex(columns=names).groupby(names, dropna=False).ngroup()  # numbered from the smallest
-    groups = rows.assign(setting=setting).groupby([*keys, "setting"], dropna=False)
-    found = groups.agg(seeds=("seed", "nunique"), mean=(value, "mean")).round({"mean": 9}).reset_index()
-    found = found.dropna(subset="mean")
+    groups = rows[[*keys, "seed", value]].assign(setting=setting).groupby([*keys, "setting"], dropna=False)
+    measured = {"seeds": groups["seed"].nunique(), "mean": groups[value].mean().round(9)}
+    found = pd.DataFrame(measured).reset_index().dropna(subset="mean")
     most = found.groupby(keys, dropna=False)["seeds"].transform("max")
     best = found[found["seeds"] == most].groupby(keys, dropna=False)["mean"].idxmax()
     return rows[groups.ngroup().isin(best)]

@@ -7,7 +7,7 @@ import pytest
 
 from kdlib.report import page
 from kdlib.report.claims import c09
-from kdlib.report.claims.answers import Answer
+from kdlib.report.claims.answers import answers
 from kdlib.report.claims.rules import Verdict, judge
 from kdlib.report.claims.sentences import sentence
 from kdlib.report.claims.students import compared as of_the_grid
@@ -77,7 +77,7 @@ def test_settings_are_chosen_by_validation_for_each_framework_and_teacher() -> N
 def test_what_the_page_shows(seeds: int) -> None:
     alone = students("at", 0.0, seeds)
     frame = pd.concat([students("kd", 0.03, seeds), students("dkd", -0.02, seeds), alone[alone["teacher"] == PLAIN]])
-    said = Answer(c09.CLAIM, c09.effects(frame), note=c09.note(frame, "digits"))
+    (said,) = answers(frame, "digits", of=["C9"])
     table = verdicts([said])
     assert table["compared"].tolist()[:2] == ["KD", "DKD"] and table["n"].tolist()[:2] == [str(seeds)] * 2
     assert table["treated − baseline"][0].startswith("+3.00") and table["treated − baseline"][1].startswith("−2.00")

@@ -150,8 +150,12 @@ def answers(
 
 
 def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: str, hardly: str) -> Answer:
-    note = claim.note(rows, dataset) if claim.note else ""
     measured = claim.effects(rows)
+    ran = sum(one is not None for one in measured.values())
+    notes = (
+        f"{ran} of {len(measured)} run." if 0 < ran < len(measured) else "",
+        claim.note(rows, dataset) if claim.note else "",
+    )
     limits = (
         weaker(rows, claim.treated) if claim.source == BAYES else "",
         hardly if claim.of_mcmi else "",
@@ -160,4 +164,4 @@ def _answer(claim: Claim, rows: pd.DataFrame, control: pd.DataFrame, dataset: st
     guards = claim.guard.effects(rows) if claim.guard else {}
     due = claim.effects(control) if claim.of_mcmi and len(control) else {}
     guards, due = ({name: one for name, one in each.items() if one} for each in (guards, due))
-    return Answer(claim, measured, guards, note, "; ".join(filter(None, limits)), due)
+    return Answer(claim, measured, guards, " ".join(filter(None, notes)), "; ".join(filter(None, limits)), due)

@@ -60,13 +60,6 @@ def effects(frame: pd.DataFrame) -> Effects:
     return {**dict.fromkeys(FAMILY), **({} if most is None else by_framework(most))}
 
 
-def note(frame: pd.DataFrame, dataset: str) -> str:
-    """Say how many of the frameworks were run; nothing where all or none were."""
-    found = effects(frame)
-    ran = sum(one is not None for one in found.values())
-    return f"{ran} of {len(found)} run." if 0 < ran < len(found) else ""
-
-
 CLAIM = Claim(
     id="C9",
     text="The students of MCMI teachers gain in every distillation framework (up to +3.32 points).",
@@ -80,6 +73,5 @@ CLAIM = Claim(
     smallest=0.005,
     treated=FAMILY,
     effects=effects,
-    note=note,
     advice=("**MCMI pays in every framework.**", "**Do not expect MCMI to pay in every framework.**"),
 )
