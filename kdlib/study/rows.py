@@ -93,7 +93,7 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
     empty = [name for name in rows if name not in own_columns and rows[name].isna().all()]  # of other run types
     rows = rows.drop(columns=empty).reset_index()
     # texts as objects lie in one piece, as pandas' own in one a column: pages take rows thousands of times
-    return rows.astype({name: object for name in rows.select_dtypes("string")}).copy()
+    return rows.astype(dict.fromkeys(rows.select_dtypes("string"), object)).copy()
 
 
 def histories(frame: pd.DataFrame) -> pd.DataFrame:
