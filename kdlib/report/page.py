@@ -6,9 +6,7 @@ which knows no tabs, one below the other).
 
 from __future__ import annotations
 
-import atexit
 import base64
-import gc
 import html
 import itertools
 import re
@@ -61,7 +59,6 @@ def opening(question: str, page: str = "", parts: Sequence[Part] = (), said: Seq
         parts: of the page; none where nothing has run.
         said: the answer of a page that decides no claim, or what comes first; not before the last planned seed.
     """
-    atexit.register(gc.freeze)  # a page's kernel that ends looks for no garbage first, which takes half a second
     column = decided(page, parts)
     answers = column.answers if column else ()
     waiting = parts[0].waiting if parts and all(answer.waiting for answer in answers) else ""
