@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import small
@@ -101,15 +102,18 @@ def test_computing_gives_torch_s_settings_back(monkeypatch: pytest.MonkeyPatch) 
     assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
 
 
-def test_computing_on_a_cpu_does_not_import_the_compiler() -> None:
-    """Two seconds of every process, for deterministic kernels that a CPU has anyway."""
+def test_a_run_on_a_cpu_imports_no_compiler(store: Path) -> None:
+    """Seconds of every process, for kernels that a CPU has anyway; where there is none its end seeks no garbage."""
     code = (
-        "import sys; from small import settings\n"
-        "with settings().computing():\n    pass\n"
-        "assert not {'torch._inductor', 'torch._dynamo'} & set(sys.modules)"
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print('kept', gc.get_freeze_count() > 0))\n"  # after all that are registered later
+        "import small; from kdlib.runs.execute import execute\n"
+        "print(execute(small.teacher()).finished)\n"
+        "assert not {'torch._inductor', 'torch._dynamo', 'triton'} & set(sys.modules)"
     )
     own = {**os.environ, "PYTHONPATH": os.pathsep.join([str(paths.ROOT), str(paths.ROOT / "tests")])}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60, env=own)
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60, env=own, stdout=-1)
+    assert done.stdout.decode().split() == ["True", "kept", "True"]
 
 
 def test_kept_memory_is_not_asked_for_again() -> None:
