@@ -91,9 +91,9 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
         rows = rows.drop(columns=list(about), errors="ignore").join(about)
     own_columns = {*records.ALWAYS, *(name for sort in set(rows["run_type"]) for name in fields(str(sort)))}
     empty = [name for name in rows if name not in own_columns and rows[name].isna().all()]  # of other run types
-    rows = rows.drop(columns=empty).reset_index()
-    # texts as objects lie in one piece, as pandas' own in one a column: pages take rows thousands of times
-    return rows.astype(dict.fromkeys(rows.select_dtypes("string"), object)).copy()
+    rows = rows.drop(columns=empty)
+    # texts as objects lie in one piece, pandas' own in one a column: pages take rows thousands of times
+    return rows.astype(dict.fromkeys(rows.select_dtypes("string"), object)).copy().reset_index()
 
 
 def histories(frame: pd.DataFrame) -> pd.DataFrame:
