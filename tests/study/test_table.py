@@ -104,13 +104,18 @@ def test_however_many_columns_there_are_they_lie_in_few_pieces(study: str, monke
     """Else pandas warns, on the page that sets runs beside records, and to take rows takes long."""
     keep(study)
     made, frame = runs.names()[0], records.frame
-    more = {f"more_{k}": 1.5 for k in range(150)}
-    monkeypatch.setattr(records, "frame", lambda folder=None: frame(folder).drop(made, errors="ignore").assign(**more))
+
+    def wide(folder: str | None = None) -> pd.DataFrame:
+        kept = frame(folder).drop(made, errors="ignore")
+        return kept.join(pd.DataFrame([["x", 1, True] * 50], kept.index, more, dtype=object))
+
+    more = [f"more_{k}" for k in range(150)]
+    monkeypatch.setattr(records, "frame", wide)
     both = table(only=runs.names())  # the filter of warnings makes one of fragments an error
     assert set(both["source"]) == {"run"} and len(both) == 10
     both = table(study)
     assert both["source"].value_counts().to_dict() == {"record": 9, "run": 1}
-    assert both.set_index("run").loc[made, list(more)].isna().all() and both["more_149"].eq(1.5).sum() == 9
+    assert both.set_index("run").loc[made, more].isna().all() and both["more_147"].eq("x").sum() == 9
 
 
 def test_a_damaged_history_stops_nothing_but_itself(study: str) -> None:
