@@ -109,9 +109,9 @@ def test_however_many_columns_there_are_they_lie_in_few_pieces(study: str, monke
     def wide(folder: str | None = None) -> pd.DataFrame:
         kept = frame(folder).drop(made, errors="ignore")
         # every other column is empty and goes: what stays is a piece each
-        return kept.join(pd.DataFrame([[1.5, math.nan] * 150], kept.index, more))
+        return kept.join(pd.DataFrame([[1.5, math.nan] * 400], kept.index, more))
 
-    more = [f"more_{k}" for k in range(300)]
+    more = [f"more_{k}" for k in range(800)]
     monkeypatch.setattr(records, "frame", wide)
     both = table(only=runs.names())  # the filter of warnings makes one of fragments an error
     assert set(both["source"]) == {"run"} and len(both) == 10
