@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 
 import pandas as pd
@@ -15,10 +14,10 @@ from kdlib.base.errors import InputError
 from kdlib.runs import studies
 from kdlib.runs.recipes import fields
 from kdlib.store import runs
-from kdlib.study import jobs, records
+from kdlib.study import jobs, records, rows
 from kdlib.study.keeping import keep
 from kdlib.study.labels import labels
-from kdlib.study.rows import histories, recorded, table
+from kdlib.study.rows import histories, of_run, recorded, table
 
 
 def test_a_row_has_everything_about_its_run(study: str) -> None:
@@ -102,22 +101,11 @@ def test_one_row_where_a_run_and_its_record_exist(study: str) -> None:
 
 
 def test_however_many_columns_there_are_they_lie_in_few_pieces(study: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else pandas warns, on the page that sets runs beside records, and to take rows takes long."""
-    keep(study)
-    made, frame = runs.names()[0], records.frame
-
-    def wide(folder: str | None = None) -> pd.DataFrame:
-        kept = frame(folder).drop(made, errors="ignore")
-        # every other column is empty and goes: what stays is a piece each
-        return kept.join(pd.DataFrame([[1.5, math.nan] * 400], kept.index, more))
-
-    more = [f"more_{k}" for k in range(800)]
-    monkeypatch.setattr(records, "frame", wide)
-    both = table(only=runs.names())  # the filter of warnings makes one of fragments an error
-    assert set(both["source"]) == {"run"} and len(both) == 10
-    both = table(study)
-    assert both["source"].value_counts().to_dict() == {"record": 9, "run": 1}
-    assert both.set_index("run").loc[made, more[::2]].isna().all() and both["more_298"].eq(1.5).sum() == 9
+    """Else pandas warns, as on the page that sets runs beside records, and to take rows takes long."""
+    more = {f"more_{k}": (0.5, k, k % 2 == 0)[k % 3] for k in range(300)}
+    monkeypatch.setattr(rows, "of_run", lambda run: {**of_run(run), **more})
+    frame = table(study)  # the filter of warnings makes one of fragments an error
+    assert len(frame) == 10 and frame[list(more)].eq(more).all(axis=None)
 
 
 def test_a_damaged_history_stops_nothing_but_itself(study: str) -> None:
