@@ -188,11 +188,11 @@ def _columns(file: Path, names: tuple[str, ...] | None = None) -> arrow.Table:
                 raise InputError(
                     f"{where} is refused: allowed are {MOST_RUNS} runs and {MOST_UNPACKED >> 20} MiB unpacked."
                 )
+            types = dict(zip(schema.names, schema.types, strict=True))
             for name in (*TEXTS, *HEAVY, *schema.names):
-                kinds = {schema.field(k).type for k in schema.get_all_field_indices(name)}
-                if len(kinds) != 1 or not _allowed(name, *kinds):
+                if name not in types or len(types) < len(schema.names) or not _allowed(name, types[name]):
                     raise InputError(f"{where} is refused: records have no such column {name!r}, or need it.")
-            light = [name for name in schema.names if name not in HEAVY]
+            light = [name for name in types if name not in HEAVY]
             return opened.read(columns=light if names is None else list(names))
     except (arrow.ArrowException, OSError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):

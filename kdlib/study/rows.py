@@ -89,11 +89,15 @@ def found(wanted: Mapping[str, About] | Sequence[str], folder: str | None, recor
     if isinstance(wanted, Mapping):
         about = pd.DataFrame([wanted[str(name)].columns for name in rows.index], index=rows.index)
         rows = rows.drop(columns=list(about), errors="ignore").join(about)
-    own_columns = {*records.ALWAYS, *(name for sort in set(rows["run_type"]) for name in fields(str(sort)))}
-    empty = [name for name in rows if name not in own_columns and rows[name].isna().all()]  # of other run types
-    rows = rows.drop(columns=empty)
+    rows = without_empty(rows)
     # texts as objects lie in one piece, pandas' own in one a column: pages take rows thousands of times
     return rows.astype(dict.fromkeys(rows.select_dtypes("string"), object)).copy().reset_index()
+
+
+def without_empty(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return a table without the empty columns of other run types than its rows have."""
+    own = {*records.ALWAYS, *(name for sort in set(rows["run_type"]) for name in fields(str(sort)))}
+    return rows.drop(columns=[name for name in rows if name not in own and rows[name].isna().all()])
 
 
 def histories(frame: pd.DataFrame) -> pd.DataFrame:

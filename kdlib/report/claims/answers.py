@@ -16,6 +16,7 @@ from kdlib.report.claims.claim import BAYES, Claim, Effects
 from kdlib.report.claims.rules import Judgement, Verdict, judge, needed, overall
 from kdlib.report.claims.teachers import dose, weaker
 from kdlib.report.sections import Part, datasets_of, parts_of, swept
+from kdlib.study.rows import without_empty
 
 PAGE = "claims"
 MIXTURE = "gaussian_mixture"
@@ -135,7 +136,7 @@ def answers(
         of: claims; all of them by default.
     """
     drawn = frame["run_type"] == RunType.SYNTHETIC
-    synthetic, rows = frame[drawn], frame[~drawn]
+    synthetic, rows = frame[drawn], without_empty(frame[~drawn])
     asked = [claim for claim in CLAIMS if of is None or claim.id in of]
     control = against_control(rows if not waiting and any(claim.of_mcmi for claim in asked) else rows.iloc[:0])
     hardly, found = dose(control), []
