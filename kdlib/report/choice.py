@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 import pandas as pd
 
@@ -15,6 +16,8 @@ from kdlib.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
+
+Found = TypeVar("Found")
 
 FREE = ("kd_weight", "temperature", "student_temperature")
 """What is chosen for each teacher by the mean validation accuracy of its students."""
@@ -40,6 +43,22 @@ LABELS = ("one_hot", "exact_bcp", "deterministic", "variational", "laplace", "mc
 """The labels of a study that claims compare; teachers of other labels, whatever their kind, enter no verdict."""
 CONTROL = "fine_tuned"
 """The label of MCMI's own control: what MCMI gains over it is due to the CMI term."""
+
+
+def once(function: Callable[..., Found]) -> Callable[..., Found]:
+    """Remember what a function found in the last two tables: claims ask the same of a study's and of its control's."""
+    known: list[tuple[pd.DataFrame, tuple[object, ...], Found]] = []
+
+    @functools.wraps(function)
+    def asked(frame: pd.DataFrame, *more: object) -> Found:
+        for table, others, found in known:
+            if table is frame and others == more:
+                return found
+        known.insert(0, (frame, more, function(frame, *more)))
+        del known[2:]
+        return known[0][2]
+
+    return asked
 
 
 def entering(rows: pd.DataFrame) -> pd.DataFrame:

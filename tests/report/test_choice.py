@@ -73,3 +73,18 @@ def test_who_leads_and_whether_surely() -> None:
     rows.loc[(rows["teacher_label"] == "a") & (rows["seed"] == 0), "x"] = 3.0
     assert choice.leads(rows, "x") == ("a", False), "by its mean"
     assert choice.leads(rows[rows["teacher_label"] == "a"], "x") == ("a", True), "there is no other"
+
+
+def test_a_table_is_asked_once_and_never_taken_for_another() -> None:
+    asked: list[tuple[int, str]] = []
+
+    @choice.once
+    def longest(frame: pd.DataFrame, sort: str = "teacher") -> int:
+        asked.append((len(frame), sort))
+        return len(frame)
+
+    first, same, last = (pd.DataFrame({"seed": range(n)}) for n in (3, 3, 5))
+    assert [longest(one) for one in (first, last, first, last)] == [3, 5, 3, 5]
+    assert asked == [(3, "teacher"), (5, "teacher")], "a study and its control, in turn"
+    assert longest(first, "student") == longest(same) == 3
+    assert asked[2:] == [(3, "student"), (3, "teacher")], "an equal table is another"

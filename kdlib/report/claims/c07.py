@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.claims.claim import MCMI, Claim, Effects, first
-from kdlib.report.claims.fewshot import DECIDES, compared, of_mcmi
-from kdlib.report.claims.students import students_of
+from kdlib.report.claims.fewshot import DECIDES, of_mcmi, of_study
 from kdlib.report.inference import Effect, paired
 
 
@@ -19,7 +18,7 @@ def larger(rows: pd.DataFrame) -> Effect | None:
 
 def effects(frame: pd.DataFrame) -> Effects:
     """Return the effect of the first students that measure it."""
-    return {"mcmi": first(map(larger, compared(students_of(frame))))}
+    return {"mcmi": first(map(larger, of_study(frame)))}
 
 
 CLAIM = Claim(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.report.claims.claim import MCMI, Claim, Effects, first
-from kdlib.report.claims.fewshot import AT, compared, of_mcmi
-from kdlib.report.claims.students import students_of
+from kdlib.report.claims.fewshot import AT, of_mcmi, of_study
 from kdlib.report.inference import Effect, mean_interval
 
 
@@ -19,7 +18,7 @@ def at(rows: pd.DataFrame, fraction: float = AT) -> Effect | None:
 
 def effects(frame: pd.DataFrame) -> Effects:
     """Return the effect of the first students that measure it."""
-    return {"mcmi": first(map(at, compared(students_of(frame))))}
+    return {"mcmi": first(map(at, of_study(frame)))}
 
 
 CLAIM = Claim(

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from kdlib.report.choice import FREE, TRAINING, chosen, texts
+from kdlib.report.choice import FREE, TRAINING, chosen, once, texts
+from kdlib.report.claims.students import students_of
 
 BASELINE, TREATED = "deterministic", "mcmi"
 AT = 0.05
@@ -45,6 +46,12 @@ def compared(students: pd.DataFrame) -> Iterator[pd.DataFrame]:
             tables.append(frame[few | full].assign(protocol=protocol))
         rows = chosen(pd.concat(tables, ignore_index=True), by=("teacher_label", "fraction", "protocol"))
         yield rows.assign(percent=100 * rows["fraction"])
+
+
+@once
+def of_study(frame: pd.DataFrame) -> tuple[pd.DataFrame, ...]:
+    """Return the students of a study's rows that C7 and C11 compare."""
+    return tuple(compared(students_of(frame)))
 
 
 def deciding(rows: pd.DataFrame) -> pd.DataFrame:

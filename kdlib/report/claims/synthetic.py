@@ -13,7 +13,7 @@ from kdlib.base.config import RunType
 from kdlib.base.errors import InputError
 from kdlib.experiments.synthetic.config import EXACT, GRADIENTS, QUALITY
 from kdlib.experiments.synthetic.problem import levels
-from kdlib.report.choice import effect
+from kdlib.report.choice import effect, once
 from kdlib.report.inference import Effect, mean_interval
 from kdlib.runs.recipes import fields
 from kdlib.study import records
@@ -156,6 +156,7 @@ def noisiest(table: pd.DataFrame) -> str | None:
     return None if noisy.empty else str(noisy["supervision"].iloc[-1])
 
 
+@once
 def judged(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the outcomes that C1 and C2 rest on: of a study's first experiment with hidden layers; maybe none.
 

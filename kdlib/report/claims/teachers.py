@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from kdlib.report.choice import PARAMETERS, chosen, effect, entering
+from kdlib.report.choice import PARAMETERS, chosen, effect, entering, once
 from kdlib.report.claims.claim import Effects
 from kdlib.report.inference import Effect
 from kdlib.report.theme import name_of
@@ -23,6 +23,7 @@ SETTINGS = tuple(name for name in PARAMETERS if name not in ("parent", "members"
 """What may tell teachers of one label apart."""
 
 
+@once
 def compared(frame: pd.DataFrame, run_type: str = "teacher") -> pd.DataFrame:
     """Return the teachers that enter verdicts, a row a label and seed; empty without a deterministic one.
 
