@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from kdlib.report.choice import PARAMETERS, texts
-from kdlib.report.theme import axis_of, canvas
+from kdlib.report.theme import axis_of, canvas, seaborn
 from kdlib.runs import studies
 from kdlib.study import records
 from kdlib.study.labels import labels, study_of
@@ -106,15 +106,13 @@ def table(both: pd.DataFrame) -> pd.DataFrame:
 
 def agreement(both: pd.DataFrame, value: str = "test_accuracy") -> Figure:
     """Draw a measure of runs made here against their records, a mark a run, with the line on which they are equal."""
-    import seaborn
-
     text, factor = axis_of(value)
     figure, (axes,) = canvas(4.8)
     record, here = f"{text}, record", f"{text}, here"
     counts = both["run_type"].value_counts()
     sorts = both["run_type"].map({name: f"{name} (n = {n})" for name, n in counts.items()})
     drawn = pd.DataFrame({record: factor * both[f"{value}_record"], here: factor * both[value], "": sorts})
-    seaborn.scatterplot(drawn, x=record, y=here, hue="", style="", s=90, ax=axes, palette="magma")
+    seaborn().scatterplot(drawn, x=record, y=here, hue="", style="", s=90, ax=axes, palette="magma")
     low = drawn[[record, here]].min().min()
     axes.axline((low, low), slope=1, color="#858585", linewidth=1.2, zorder=1)
     return figure

@@ -1,6 +1,6 @@
 """How every figure looks: one style, one mark a kind of teacher, one axis label a measure. (No torch.)
 
-`style`, `MARKS` and `marks_of`, `name_of`, `axis_of`; then what figures share.
+`seaborn`, `MARKS` and `marks_of`, `name_of`, `axis_of`; then what figures share.
 
 Figures are 7 inches wide with 13 point text, so that they can still be read at the width of a phone. Kinds
 differ in lightness, marker and line, so that they can be told apart in grey. The background is white, also
@@ -106,14 +106,14 @@ _SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
 
 @cache
-def style() -> None:
-    """Set seaborn's and matplotlib's defaults for every figure that follows; a second call does nothing."""
+def seaborn() -> Any:
+    """Return seaborn, with its and matplotlib's defaults set for every figure that follows."""
     with _without("scipy.stats"):
-        import seaborn
+        import seaborn as library
     from matplotlib.font_manager import fontManager
 
     there = {font.name for font in fontManager.ttflist}
-    seaborn.set_theme(
+    library.set_theme(
         context="notebook",
         style="whitegrid",
         rc={
@@ -139,13 +139,15 @@ def style() -> None:
             "svg.fonttype": "path",
         },
     )
+    return library
 
 
 @contextmanager
 def _without(module: str) -> Iterator[None]:
     """Import what does as well without a module as if it were not installed, unless it is imported already.
 
-    SciPy's statistics, which seaborn asks for to estimate densities, take half a second of every page.
+    SciPy's statistics, which seaborn asks for to estimate densities, take half a second of every page; so whoever
+    draws has seaborn from here.
     """
     if module not in sys.modules:
         sys.modules[module] = None  # type: ignore[assignment]
@@ -238,7 +240,7 @@ def canvas(height: float, rows: int = 1, **options: Any) -> tuple[Figure, Sequen
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    style()
+    seaborn()
     figure = Figure(figsize=(WIDTH, height), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08))
     return figure, list(figure.subplots(rows, 1, squeeze=False, **options)[:, 0])
 

@@ -327,8 +327,22 @@ def test_refused(a: list[float], b: list[float], word: str) -> None:
 
 def test_nothing_slow_is_imported_before_its_use() -> None:
     modules = "kdlib.report.claims, kdlib.measures.calibration, kdlib.report.draw, kdlib.report.page"
-    code = f"import sys, {modules}; assert not {{'torch', 'scipy.stats', 'statsmodels'}} & set(sys.modules)"
+    code = f"import sys, {modules}; assert not {{'torch', 'seaborn', 'scipy.stats', 'statsmodels'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_drawn_takes_no_statistics_of_scipy() -> None:
+    """Half a second of every page, for estimates of densities; whoever wants them finds them there afterwards."""
+    code = (
+        "import sys, numpy, pandas\n"
+        "from kdlib.report.draw import curves, dots, heat, lines\n"
+        "rows = pandas.DataFrame({'teacher_label': 'mcmi', 'seed': range(3), 'temperature': 1.0, 'test_nll': 0.5})\n"
+        "dots(rows, 'test_nll'), lines(rows, 'temperature', ['test_nll']), heat(rows[['test_nll']], {}, 'nats')\n"
+        "assert {'seaborn'} == {'seaborn', 'scipy.stats', 'torch'} & set(sys.modules)\n"
+        "import scipy.stats, seaborn\n"
+        "seaborn.kdeplot(numpy.arange(9.0)), scipy.stats.norm.cdf(0)"
+    )
+    subprocess.run([sys.executable, "-W", "error::UserWarning", "-c", code], check=True, timeout=60)
 
 
 def test_seeds_for_a_relative_fall_count_its_own_logarithm() -> None:

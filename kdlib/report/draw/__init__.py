@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kdlib.base.errors import InputError
 from kdlib.report.inference import mean_interval
-from kdlib.report.theme import any_script, axis_of, canvas, legend, literal, marks_of, wrapped
+from kdlib.report.theme import any_script, axis_of, canvas, legend, literal, marks_of, seaborn, wrapped
 from kdlib.teachers.kind import Mark
 
 if TYPE_CHECKING:
@@ -76,8 +76,6 @@ def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", s
         strip: for differences: half the width, in the measure's stored unit, of the grey strip around zero in which
             nothing matters.
     """
-    import seaborn
-
     shown = scaled(rows, [x], [y]).dropna(subset=x).astype({y: str})
     order = list(dict.fromkeys(shown[y]))
     marks = marks_of(order)
@@ -85,7 +83,7 @@ def dots(rows: pd.DataFrame, x: str, y: str = "teacher_label", axis: str = "", s
     if strip is not None:
         _ground(axes.axvspan, axes.axvline, strip * axis_of(x)[1])
     palette = {label: one.color for label, one in marks.items()}
-    seaborn.stripplot(shown, x=x, y=y, hue=y, order=order, palette=palette, legend=False, ax=axes,
+    seaborn().stripplot(shown, x=x, y=y, hue=y, order=order, palette=palette, legend=False, ax=axes,
                       jitter=False, alpha=0.35, size=5.5)  # fmt: skip
     # Not by seaborn's pointplot, which draws each label's interval in every label's row: 0.15 s for sixteen.
     for place, (label, one) in enumerate(shown.groupby(y, sort=False)[x]):
@@ -114,8 +112,6 @@ def lines(
         base: of the logarithm; 0 for a linear axis.
         strip: as in `dots`, by measure.
     """
-    import seaborn
-
     shown = scaled(rows, values, [by, x]).astype({by: str})
     counts = shown.groupby([by, x], sort=False)["seed"].nunique().groupby(level=0, sort=False).max()
     marks = marks_of(counts.index)
@@ -123,7 +119,7 @@ def lines(
     for axes, value in zip(panels, values, strict=True):
         if value in (strip or {}):
             _ground(axes.axhspan, axes.axhline, (strip or {})[value] * axis_of(value)[1])
-        seaborn.lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes,
+        seaborn().lineplot(shown, x=x, y=value, hue=by, style=by, errorbar=t95, legend=False, ax=axes,
                          markersize=8, **looks(marks))  # fmt: skip
         axes.set_title(axis_of(value)[0])
         axes.set_ylabel("")
@@ -174,13 +170,12 @@ def heat(means: pd.DataFrame, chosen: Mapping[str, str], axis: str) -> Figure:
         chosen: column by label.
         axis: what the numbers are, with their unit.
     """
-    import seaborn
     from matplotlib.patches import Rectangle
 
     figure, (axes,) = canvas(0.42 * len(means) + 1.9)
     across, down = list(map(literal, means)), [wrapped(literal(label)) for label in means.index]
     with any_script():  # seaborn looks how large names are
-        seaborn.heatmap(means, annot=True, fmt=".1f", cmap="Blues", ax=axes, linewidths=1.5, robust=True,
+        seaborn().heatmap(means, annot=True, fmt=".1f", cmap="Blues", ax=axes, linewidths=1.5, robust=True,
                         annot_kws={"size": 11}, xticklabels=across, yticklabels=down,
                         cbar_kws={"label": axis, "location": "bottom", "aspect": 40, "pad": 0.03})  # fmt: skip
     for row, label in enumerate(means.index):

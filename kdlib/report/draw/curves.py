@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from kdlib.report.draw import looks, scaled, t95
-from kdlib.report.theme import axis_of, canvas, legend, marks_of
+from kdlib.report.theme import axis_of, canvas, legend, marks_of, seaborn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,8 +34,6 @@ def curves(
         label: of the axis.
         logs: those of the measures on a logarithmic axis, with geometric means; what is not above zero is a gap.
     """
-    import seaborn
-
     shown = scaled(rows.replace([np.inf, -np.inf], np.nan), values, [by, x]).astype({by: str})
     counts = shown.groupby(by, sort=False)["seed"].nunique()
     marks = marks_of(counts.index)
@@ -43,8 +41,10 @@ def curves(
     for axes, value in zip(panels, values, strict=True):
         known = shown[shown[value] > 0] if value in logs else shown.dropna(subset=value)
         middle, ends = (_geometric, _ends) if value in logs else (np.mean, t95)
-        seaborn.lineplot(known, x=x, y=value, hue=by, style=by, estimator=middle, errorbar=ends, legend=False, ax=axes,
-                         markersize=7, markevery=max(1, shown[x].nunique() // 8), **looks(marks))  # fmt: skip
+        seaborn().lineplot(
+            known, x=x, y=value, hue=by, style=by, estimator=middle, errorbar=ends, legend=False, ax=axes,
+            markersize=7, markevery=max(1, shown[x].nunique() // 8), **looks(marks),
+        )  # fmt: skip
         axes.set_title(axis_of(value)[0])
         axes.set_ylabel("")
         if value in logs:

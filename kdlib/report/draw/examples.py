@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kdlib.report.theme import WIDTH, literal, name_of, style
+from kdlib.report.theme import WIDTH, literal, name_of, seaborn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ def examples(
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    style()
+    seaborn()
     shown = {truth[0]: truth[1], **dict(list(estimates.items())[:MOST])}
     each = 0.75 + 0.27 * len(shown)
     figure = Figure(figsize=(WIDTH, each * len(pictures) + 0.3), layout=ConstrainedLayoutEngine(w_pad=0.04, h_pad=0.06))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kdlib.report.theme import WIDTH, literal, style, wrapped
+from kdlib.report.theme import WIDTH, literal, seaborn, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def map_grid(pictures: Floats, titles: Sequence[str], maps: Mapping[str, Floats]
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
-    style()
+    seaborn()
     shown, named = dict(list(maps.items())[:MOST]), [literal(title) for title in titles]
     short = max(map(len, titles)) <= 2
     width = min(WIDTH, 1.6 * (len(shown) + 1))
