@@ -115,14 +115,3 @@ def test_a_shared_link_says_what_it_leads_to(html: Path) -> None:
         tags = dict(re.findall(r'<meta property="og:(\w+)" content="([^"]*)"', file.read_text()))
         assert tags["title"] and len(tags["description"]) > 20 and tags["site_name"] == "Distilling Bayes", file
         assert "image" not in tags and "http" not in tags["url"]
-
-
-def test_a_published_book_knows_its_address(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tree = tmp_path / "published"
-    shutil.copytree(fresh, tree)
-    monkeypatch.setenv("BOOK_URL", "https://example.org/book ")
-    result = build(tree)
-    assert result.returncode == 0, said(result)
-    text = (tree / "_build/html/book/reading.html").read_text()
-    assert '<meta property="og:url" content="https://example.org/book/book/reading.html"' in text
-    assert '<link rel="canonical" href="https://example.org/book/book/reading.html"' in text

@@ -43,7 +43,7 @@ SEEN = """() => {
 
 @pytest.fixture(scope="module")
 def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run every page on the records and an empty store; build the book of them; return its HTML."""
+    """Run every page on the records and an empty store; build the book of them as it is published; return its HTML."""
     tree = copied_book(tmp_path_factory.mktemp("pages") / "book")
     results = tree / "book" / "results"
     results.mkdir()
@@ -63,7 +63,9 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    done = build(tree)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BOOK_URL", "https://example.org/book ")
+        done = build(tree)
     assert done.returncode == 0, said(done)
     return tree / "_build" / "html"
 
@@ -112,6 +114,12 @@ def test_no_page_waits_for_results(book: Path) -> None:
         text = (book / f"book/results/{page}.html").read_text(encoding="utf-8")
         assert "Not run here yet" not in text
         assert page in EMPTY or "No study has filled this page" not in text, page
+
+
+def test_a_published_book_knows_its_address(book: Path) -> None:
+    text = (book / "book/reading.html").read_text()
+    assert '<meta property="og:url" content="https://example.org/book/book/reading.html"' in text
+    assert '<link rel="canonical" href="https://example.org/book/book/reading.html"' in text
 
 
 @needs_browser
