@@ -106,7 +106,7 @@ def complete(study: studies.Study, there: Collection[str] | None = None) -> list
         there: names of runs; by default those that its own records keep.
     """
     if there is None:
-        there = {row["run"] for file in records.files(study.folder_name) for row in records.rows(file)}
+        there = set(records.frame(study.folder_name).index)
     about = labels(study)
     lacking = {one.seed for name, one in about.items() if name not in there}
     return sorted({one.seed for one in about.values() if one.seed is not None} - lacking)

@@ -108,16 +108,12 @@ def read(file: Path) -> dict[str, Record]:
         InputError: it is no file of records.
     """
     heavy = {more["run"]: more for more in _columns(file, ("run", *HEAVY)).to_pylist()}
-    return {one["run"]: {**one, **heavy[one["run"]]} for one in rows(file)}
-
-
-def rows(file: Path) -> list[dict[str, Any]]:
-    """Return a file's rows of the table of runs, read once for each time that it was written.
-
-    Raises:
-        InputError: it is no file of records.
-    """
-    return _rows(file, _written(file))
+    own = {kind: {*fields(kind), *ALWAYS} for kind in RECIPES}  # a null elsewhere is what only other runs have
+    light = [
+        {name: value for name, value in one.items() if value is not None or name in own[one["run_type"]]}
+        for one in _light(file, _written(file)).to_pylist()
+    ]
+    return {one["run"]: {**one, **heavy[one["run"]]} for one in light}
 
 
 def frame(study: str | None = None) -> pd.DataFrame:
@@ -221,15 +217,6 @@ def _light(file: Path, _: int) -> arrow.Table:
     if len(set(names)) < len(names) or not types <= set(RECIPES) or not all(map(NAME.fullmatch, names)):
         raise InputError(f"{where} is refused: a run is there twice, or a name or run type is none.")
     return table
-
-
-@functools.cache
-def _rows(file: Path, mark: int) -> list[dict[str, Any]]:
-    own = {kind: {*fields(kind), *ALWAYS} for kind in RECIPES}  # a null elsewhere is what only other runs have
-    return [
-        {name: value for name, value in one.items() if value is not None or name in own[one["run_type"]]}
-        for one in _light(file, mark).to_pylist()
-    ]
 
 
 @functools.cache

@@ -45,11 +45,6 @@ def of_run(run: runs.Run) -> dict[str, Any]:
     }
 
 
-def recorded(study: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return the rows kept in git, by run name: those of one study, or all."""
-    return {one["run"]: {**one, "source": "record"} for file in records.files(study) for one in records.rows(file)}
-
-
 def table(study: str | None = None, only: Iterable[str] | None = None) -> pd.DataFrame:
     """Return one row a finished run or record: of a study, of the runs named in `only`, or of all.
 

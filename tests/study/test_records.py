@@ -19,8 +19,8 @@ from kdlib.store import runs
 from kdlib.study import records
 from kdlib.study.keeping import LOCAL, complete, keep, record_of
 from kdlib.study.labels import labels
-from kdlib.study.records import file_of, read, rows, write
-from kdlib.study.rows import of_run, recorded, table
+from kdlib.study.records import file_of, read, write
+from kdlib.study.rows import of_run, table
 
 
 def one(name: str = "teacher-a", **more: Any) -> dict[str, Any]:
@@ -36,12 +36,13 @@ def one(name: str = "teacher-a", **more: Any) -> dict[str, Any]:
 
 def test_a_run_comes_back_from_its_record(study: str) -> None:
     keep(study)
-    about, kept = labels(studies.load(study)), recorded("studied")
+    about, kept = labels(studies.load(study)), {**read(file_of("studied", 0)), **read(file_of("studied", 1))}
     assert set(kept) == set(about)
-    for name, row in kept.items():
+    for name, record in kept.items():
         wanted = {key: value for key, value in of_run(runs.Run(name)).items() if key not in LOCAL}
-        assert row == {**wanted, **about[name].columns, "source": "record"}
-        record, past = read(file_of("studied", row["seed"]))[name], runs.Run(name).history()
+        row = {key: value for key, value in record.items() if key not in records.HEAVY}
+        assert row == {**wanted, **about[name].columns}
+        past = runs.Run(name).history()
         assert record["class_names"] == list("0123456789")
         ends = past[past["val_nll"].notna()] if len(past) else past
         assert [step["val_accuracy"] for step in record["history"] or []] == list(ends.get("val_accuracy", []))
@@ -78,7 +79,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     later.unlink()
     # a file that is written again is read again
     write(file, [one("teacher-a", test_nll=2.0)])
-    assert [row["test_nll"] for row in rows(file)] == [2.0]
+    assert [row["test_nll"] for row in read(file).values()] == [2.0]
     write(file, [])
     assert not file.exists()
 
@@ -127,7 +128,7 @@ def test_what_a_study_no_longer_has_goes(study: str, tmp_path: Path) -> None:
     file.write_text(Path(study).read_text().replace("seed: [0, 1]", "seed: [1]").replace("[1, 4]}", "4}"))
     assert keep(str(file)) == (folder, 4)
     assert records.files("studied") == [file_of("studied", 1)]
-    assert {row["run"] for row in rows(file_of("studied", 1))} == set(labels(studies.load(str(file))))
+    assert set(read(file_of("studied", 1))) == set(labels(studies.load(str(file))))
     with pytest.raises(InputError, match="has no finished run"):
         keep(str(file), [0])
 
@@ -184,7 +185,7 @@ def test_a_file_with_another_content_is_refused(
         patch.setattr(records, "_allowed", lambda *_: True)
         write(tmp_path / "x.parquet", given)
     with pytest.raises(InputError) as refused:
-        rows(tmp_path / "x.parquet")
+        read(tmp_path / "x.parquet")
     assert says in str(refused.value) and "\n" not in str(refused.value) and str(refused.value).endswith(".")
 
 
@@ -204,7 +205,7 @@ def test_a_torn_file_or_one_of_another_size_is_refused(tmp_path: Path, monkeypat
     parquet.write_table(arrow.table({"run": ["a"]}), tmp_path / "other.parquet")
     assert "no such column" in refusal(tmp_path / "other.parquet")
     monkeypatch.setattr(records, "MOST_RUNS", 1)
-    records._rows.cache_clear()
+    records._light.cache_clear()
     assert "allowed are 1 runs" in refusal(whole)
     monkeypatch.setattr(records, "MOST_BYTES", 100)
     assert "more than 0 MiB" in refusal(whole)
