@@ -73,18 +73,6 @@ def expanded(study: Study) -> dict[str, About]:
     return out
 
 
-def labels_of(name: str) -> tuple[dict[str, About], str]:
-    """Return what a study says of each of its runs, and the folder of its records; its file is read only if it must be.
-
-    Raises:
-        InputError: the study does not exist, or is none.
-    """
-    file = studies.file_of(name)
-    folder = studies.folder_of(file.stem)
-    kept = _read(paths.RECORDS / folder / FILE, studies.digest_of(studies.content_of(file)))
-    return (labels(studies.load(name)) if kept is None else kept), folder
-
-
 def study_of(name: str) -> Study:
     """Return a study: read, and checked unless its labels are kept, which only a checked one has."""
     study = studies.load(name, check=False)

@@ -20,7 +20,7 @@ from kdlib.runs import recipes
 from kdlib.runs.recipes import fields
 from kdlib.store import folders, runs
 from kdlib.study import records
-from kdlib.study.labels import About, labels_of, study_of
+from kdlib.study.labels import About, labels, study_of
 
 
 def of_run(run: runs.Run) -> dict[str, Any]:
@@ -51,9 +51,10 @@ def table(study: str | None = None, only: Iterable[str] | None = None) -> pd.Dat
     Raises:
         InputError: the study does not exist, or a run in `only` does not.
     """
-    if study is not None and only is None:
-        return found(*labels_of(study))
-    folder = None if study is None else study_of(study).folder_name
+    loaded = None if study is None else study_of(study)
+    folder = None if loaded is None else loaded.folder_name
+    if loaded is not None and only is None:
+        return found(labels(loaded), folder)
     kept = {str(name) for name in records.frame(folder).index}
     if only is not None:
         names = [name if name in kept else runs.find(name, "runs").name for name in only]
