@@ -30,13 +30,13 @@ from torch.nn import functional as F
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
-from torch.utils.flop_counter import FlopCounterMode
 from torchvision import transforms
 
 from kdlib import models
 from kdlib.base.config import Precision, RunType
 from kdlib.data.dataset import Dataset, Split
 from kdlib.data.options import BCPSource
+from kdlib.models.network import flops as flops_of
 from kdlib.runs.recipes import resolve
 from kdlib.store.runs import Run
 from kdlib.students import distill
@@ -244,19 +244,12 @@ def total(spent: dict[str, float]) -> float:
     return sum(spent[part] for part in PARTS)
 
 
-def flops_of(name: str) -> int:
-    """Count the floating-point operations of one image going forward; a multiply-add counts as two."""
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        models.build(name, CLASSES, 3).eval()(torch.empty(1, 3, 32, 32))
-    return int(counter.get_total_flops())
-
-
 def report(device: torch.device) -> None:
     """Measure and print the table."""
     chosen, turns, rates = measure(device)
     rate = {dtype: statistics.median(values) for dtype, values in rates.items()}
     best = max(rate.values())
-    flops = {name: BATCH * flops_of(name) for name in (TEACHER, STUDENT)}
+    flops = {name: BATCH * flops_of(models.build(name, CLASSES, 3), (3, 32, 32)) for name in (TEACHER, STUDENT)}
     print(f"{TEACHER} -> {STUDENT}, {CLASSES} classes, batch {BATCH}: {chosen.name}, {chosen.threads} threads")
     print(f"matrix products: {', '.join(f'{d} {r / 1e9:,.0f} GFLOP/s' for d, r in rate.items())}; the library chooses "
           f"{chosen.precision}; medians of {len(turns['plain'])} rounds")  # fmt: skip

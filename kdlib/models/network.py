@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -117,3 +118,18 @@ def conv_norm_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) 
         nn.BatchNorm2d(outputs),
         nn.ReLU(),
     )
+
+
+def flops(network: nn.Module, shape: Sequence[int]) -> int:
+    """Count the floating-point operations of one image `(channels, height, width)` going forward.
+
+    Convolutions and matrix products only; a multiply-add counts as two. Nothing is computed and the
+    network is not changed.
+    """
+    from torch.utils.flop_counter import FlopCounterMode  # and Triton: only where it is asked for
+
+    shadow = copy.deepcopy(network).to("meta").eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        shadow(torch.empty(1, *shape, device="meta"))
+    return int(counter.get_total_flops())

@@ -10,11 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parametrize
-from torch.utils.flop_counter import FlopCounterMode
 
 from kdlib.base.errors import InputError
 from kdlib.models import NAMES, build
-from kdlib.models.network import Network
+from kdlib.models.network import Network, flops
 
 # Parameters in millions with 100 classes: the tables of RepDistiller (Tian et al. 2020) and torchvision's
 # counts with a CIFAR stem and 100 classes.
@@ -98,21 +97,19 @@ def test_vgg8_is_the_published_one_with_batch_norm() -> None:
     assert parameters(on_meta("vgg8")) == parameters(on_meta("vgg8_bn")) == without + 2 * sum(widths)
 
 
-def operations(network: Network, *shape: int) -> int:
-    """Count those of one image going forward; a multiply-add counts as two."""
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network.eval()(torch.empty(1, *shape))
-    return int(counter.get_total_flops())
-
-
 @pytest.mark.parametrize(("name", "millions"), [("wrn_40_2", 655), ("wrn_40_1", 167)])
 def test_operations_are_the_known_ones(name: str, millions: int) -> None:
-    assert round(operations(on_meta(name), 3, 32, 32) / 1e6) == millions
+    assert round(flops(on_meta(name), (3, 32, 32)) / 1e6) == millions
 
 
-def test_operations_by_hand() -> None:
+def test_operations_by_hand_and_without_a_trace() -> None:
+    network, _ = small("cnn4", classes=10, channels=1)
+    network.train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
     convolutions = 64 * 9 * 1 * 4 + 16 * 9 * 4 * 8 + 4 * 9 * 8 * 8
-    assert operations(on_meta("cnn4", 10, 1, 8), 1, 8, 8) == 2 * (convolutions + 8 * 10)
+    assert flops(network, (1, 8, 8)) == 2 * (convolutions + 8 * 10)
+    assert network.training
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("name", NAMES)
