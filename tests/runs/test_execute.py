@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from kdlib.base.tensors import write_tensors
 from kdlib.runs.execute import execute
 from kdlib.runs.plans import plan
 from kdlib.runs.student import networks_of
+from kdlib.students.frameworks import FRAMEWORKS
 
 
 def test_a_student_makes_its_teacher_first(store: Path) -> None:
@@ -94,6 +96,26 @@ def test_an_unfinished_teacher_is_refused(store: Path) -> None:
     with pytest.raises(InputError, match="is not finished"):
         execute(small.student(teacher=teacher.name))
     assert [path.name for path in store.iterdir() if path.name != ".locks"] == [teacher.name]
+
+
+def test_no_tensor_waits_for_a_search_for_garbage(store: Path) -> None:
+    """The library lets Python search seldom, so what is large must go with its last reference."""
+    execute(small.teacher())
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for kind in ("variational", "laplace", "mcmi", "ensemble", "early_stopped", "temperature_scaled"):
+            execute(small.teacher(kind=kind))
+        for framework in FRAMEWORKS:
+            execute(small.student(teacher="deterministic", framework=framework, epochs=1))
+        gc.collect()
+        left = sum(one.nbytes for one in gc.garbage if isinstance(one, torch.Tensor))
+    finally:
+        gc.set_debug(0)
+        gc.enable()
+        gc.garbage.clear()
+    assert left < 1_000  # the least network here has 5 kB
 
 
 def test_a_run_whose_results_were_half_written_is_written_again(store: Path) -> None:
