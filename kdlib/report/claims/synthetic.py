@@ -40,13 +40,13 @@ def arrays(name: str) -> records.Arrays:
     return found
 
 
-def _levels(run: Mapping[Any, Any]) -> Iterator[tuple[int, str, float, int, int]]:
-    """Walk over a run's trajectories: supervision and its name and noise share, seed and its number."""
+def _trajectories(run: Mapping[Any, Any]) -> pd.DataFrame:
+    """Return a row a trajectory, in the order of a run's arrays: by supervision, then by seed."""
     seeds = [int(seed) for seed in str(run["seeds"]).split("+")]
     told = levels(str(run["supervisions"]), str(run["concentrations"]), str(run["kd_weights"]))
-    for place, level in enumerate(told):
-        for number, seed in enumerate(seeds):
-            yield place, level.name, level.noise_share, number, seed
+    rows = [(level.name, level.noise_share, seed) for level in told for seed in seeds]
+    about = pd.DataFrame(rows, columns=["supervision", "noise_share", "seed"])
+    return about.assign(**{name: run[name] for name in ("run", "learning_rate")})
 
 
 def paths(frame: pd.DataFrame) -> pd.DataFrame:
@@ -61,13 +61,13 @@ def paths(frame: pd.DataFrame) -> pd.DataFrame:
     """
     parts = []
     for run in frame.to_dict("records"):
-        kept = arrays(str(run["run"]))
-        for place, name, share, number, seed in _levels(run):
-            measured = {key: kept[key][place, number] for key in (*QUALITY, *GRADIENTS, *EXACT) if key in kept}
-            about = {"run": run["run"], "learning_rate": run["learning_rate"], "supervision": name}
-            measured["accuracy_lost"] = kept["bayes_accuracy"][number] - measured["accuracy"]
-            measured["nll_above"] = measured["nll"] - kept["bayes_nll"][number]
-            parts.append(pd.DataFrame({**about, "noise_share": share, "seed": seed, "step": kept["step"], **measured}))
+        kept, about = arrays(str(run["run"])), _trajectories(run)
+        measured = {key: kept[key] for key in (*QUALITY, *GRADIENTS, *EXACT) if key in kept}
+        measured["accuracy_lost"] = kept["bayes_accuracy"][:, None] - measured["accuracy"]
+        measured["nll_above"] = measured["nll"] - kept["bayes_nll"][:, None]
+        measured["step"] = np.broadcast_to(kept["step"], measured["nll"].shape)
+        rows = about.loc[about.index.repeat(len(kept["step"]))]
+        parts.append(rows.assign(**{key: values.ravel() for key, values in measured.items()}))
     out = pd.concat(parts, ignore_index=True)
     return out.assign(label_variance=out["gradient_variance"] - out["point_variance"])
 
@@ -78,22 +78,20 @@ def outcomes(frame: pd.DataFrame) -> pd.DataFrame:
     For softmax regressions also `distance`, the mean squared distance to the optimum over the last quarter, and what
     the bound needs: `noise` σ², `smoothness` L, `curvature` μ (the least on the run's paths) and `start`.
     """
-    walked, rows = paths(frame), []
+    walked, parts = paths(frame), []
     keys = ["run", "supervision", "seed"]
     share = walked["step"] / walked.groupby("run")["step"].transform("max")
     late = walked[share > 1 / 2].groupby(keys, as_index=False)[[*GRADIENTS, "label_variance"]].mean()
     for run in frame.to_dict("records"):
-        kept = arrays(str(run["run"]))
-        for place, name, noise, number, seed in _levels(run):
-            about = {key: run[key] for key in ("run", "learning_rate", "momentum", "classes", "dimensions", "steps")}
-            one = {**about, "supervision": name, "noise_share": noise, "seed": seed}
-            one |= {f"test_{key}": float(kept[f"test_{key}"][place, number]) for key in QUALITY}
-            one["test_accuracy_lost"] = float(kept["bayes_test_accuracy"][number]) - one["test_accuracy"]
-            if "distance" in kept:
-                one |= {key: float(kept[key][place, number]) for key in ("noise", "smoothness")}
-                one |= {"curvature": float(kept["curvature"].min()), "start": float(kept["distance"][place, number, 0])}
-            rows.append(one)
-    table = pd.DataFrame(rows).merge(late, on=keys)
+        kept = {key: values.astype(np.float64) for key, values in arrays(str(run["run"])).items()}
+        ends = {f"test_{key}": kept[f"test_{key}"] for key in QUALITY}
+        ends["test_accuracy_lost"] = kept["bayes_test_accuracy"] - ends["test_accuracy"]
+        if "distance" in kept:
+            ends |= {key: kept[key] for key in ("noise", "smoothness")} | {"start": kept["distance"][..., 0]}
+            ends["curvature"] = np.full_like(ends["start"], kept["curvature"].min())
+        about = {key: run[key] for key in ("momentum", "classes", "dimensions", "steps")}
+        parts.append(_trajectories(run).assign(**about, **{key: values.ravel() for key, values in ends.items()}))
+    table = pd.concat(parts, ignore_index=True).merge(late, on=keys)
     if "distance" in walked:
         table = table.merge(walked[share > 3 / 4].groupby(keys, as_index=False)["distance"].mean(), on=keys)
     return table.assign(group=table["supervision"])
