@@ -11,7 +11,7 @@ import http.server
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,8 +51,8 @@ INSPECT = """() => {
 
 
 def chromium() -> str | None:
-    """Return the path of an installed Chromium, or None."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+    """Return the path of an installed Chromium, the one without windows first, or None."""
+    for name in ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
         if path := shutil.which(name):
             return path
     return None
@@ -109,12 +109,19 @@ def settle(page: Any) -> None:
     page.evaluate("() => window.MathJax?.startup ? MathJax.startup.promise : null")
 
 
-def open_every_page(html_dir: Path, names: tuple[str, ...] = ()) -> list[str]:
+def open_every_page(
+    html_dir: Path, names: tuple[str, ...] = (), look: Callable[[Any, str, int], None] | None = None
+) -> list[str]:
     """Open every page of a built book, or those named, and return its problems, a sentence each.
 
     A problem is an error on the console, a failed or a remote request, a missing image or one without
     alternative text, a formula that was not set, a page wider than a phone's screen, and an internal link whose
     file or anchor does not exist.
+
+    Args:
+        html_dir: the book.
+        names: of pages; all by default.
+        look: is given each page as it is open, its name and its width.
     """
     problems: list[str] = []
     seen: dict[str, dict[str, Any]] = {}
@@ -143,6 +150,8 @@ def open_every_page(html_dir: Path, names: tuple[str, ...] = ()) -> list[str]:
                 taken = page.evaluate("() => document.documentElement.scrollWidth")
                 if taken > width:
                     found.append(f"{taken} pixels wide on a screen of {width}")
+                if look is not None:
+                    look(page, name, width)
             problems += [f"{name}: {problem}" for problem in found]
             found.clear()
         for name, facts in seen.items():

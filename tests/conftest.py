@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-from built import build, copied_book, said
+from built import built_once, copied_book, executed_page
 
 from kdlib.base import paths
 from kdlib.runs import studies
@@ -50,20 +50,27 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """Return a tree whose book was built before any study has run; tests copy it before they change it.
-
-    The first process of pytest-xdist that needs it builds it for all.
-    """
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return a folder that all processes of pytest-xdist have."""
     own = tmp_path_factory.getbasetemp()
-    tree = (own if worker_id == "master" else own.parent) / "fresh"
-    with tree.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (tree / "_build" / "html" / "searchindex.js").is_file():
-            shutil.rmtree(tree, ignore_errors=True)
-            result = build(copied_book(tree))
-            assert result.returncode == 0, said(result)
-    return tree
+    return own if worker_id == "master" else own.parent
+
+
+@pytest.fixture(scope="session")
+def fresh(shared: Path) -> Path:
+    """Return a tree whose book was built before any study has run; tests copy it before they change it."""
+    return built_once(shared / "fresh", copied_book)
+
+
+@pytest.fixture(scope="session")
+def filled(fresh: Path, shared: Path) -> Path:
+    """Return such a tree built again after a study has left one page of results, `claims`."""
+
+    def fill(tree: Path) -> None:
+        shutil.copytree(fresh, tree)
+        (tree / "book/results/claims.ipynb").write_text(json.dumps(executed_page()))
+
+    return built_once(shared / "filled", fill)
 
 
 STUDY = """

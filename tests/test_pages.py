@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import nbformat
 import pandas as pd
 import pytest
 from accessible import findings
-from browser import HEIGHT, PHONE, WIDE, browser, needs_browser, open_every_page, served, settle
+from browser import HEIGHT, PHONE, WIDE, needs_browser, open_every_page
 from built import build, copied_book, said
 from jupyter_client.manager import start_new_kernel
 from nbclient import NotebookClient
@@ -23,6 +22,8 @@ from kdlib.base import paths
 PAGES = sorted(page.stem for page in (paths.ROOT / "notebooks" / "reports").glob("*.ipynb"))
 EMPTY = {"replication"}
 """Pages of what a machine has made itself."""
+Facts = dict[str, dict[int, dict[str, Any]]]
+"""What is seen, by page and width."""
 FIGURES, TABLES, PIXELS, WORDS, BYTES = 6, 1, 7_000, 700, 600_000
 
 SEEN = """() => {
@@ -71,37 +72,39 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def facts(book: Path) -> Iterator[dict[str, dict[str, Any]]]:
-    """Open every result page at the width of a desk and of a phone; return what can be seen."""
-    found: dict[str, dict[str, Any]] = {}
-    with served(book) as address, browser() as chrome:
-        opened = chrome.new_page()
-        for page in PAGES:
-            opened.set_viewport_size({"width": WIDE, "height": HEIGHT})
-            opened.goto(f"{address}/book/results/{page}.html", wait_until="load")
-            settle(opened)
-            found[page] = opened.evaluate(SEEN)
-            opened.set_viewport_size({"width": PHONE, "height": HEIGHT})
-            found[page]["phone"] = opened.evaluate(SEEN)
-    yield found
+def looked(book: Path) -> tuple[list[str], Facts]:
+    """Open every page at the width of a desk and of a phone; return what is wrong, and what is seen of results."""
+    found: Facts = {}
+
+    def look(page: Any, name: str, width: int) -> None:
+        if "/results/" in name:
+            found.setdefault(Path(name).stem, {})[width] = page.evaluate(SEEN)
+
+    return open_every_page(book, look=look), found
+
+
+@pytest.fixture(scope="module")
+def facts(looked: tuple[list[str], Facts]) -> Facts:
+    """Return what is seen of every result page, by its width."""
+    return looked[1]
 
 
 @needs_browser
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_answers_first_and_keeps_its_budgets(page: str, book: Path, facts: dict[str, dict[str, Any]]) -> None:
-    seen = facts[page]
+def test_a_page_answers_first_and_keeps_its_budgets(page: str, book: Path, facts: Facts) -> None:
+    seen, on_a_phone = facts[page][WIDE], facts[page][PHONE]
     assert seen["answer"] is not None and seen["answer"] < HEIGHT and seen["how"]
     assert seen["figures"] <= FIGURES and seen["tables"] <= TABLES
     assert seen["height"] <= PIXELS and seen["words"] <= WORDS
     assert (book / f"book/results/{page}.html").stat().st_size <= BYTES
-    assert seen["wide"] == [] and seen["phone"]["wide"] == []
+    assert seen["wide"] == [] and on_a_phone["wide"] == []
     assert page in EMPTY or seen["key"] < HEIGHT
 
 
 @needs_browser
 @pytest.mark.parametrize("page", PAGES)
-def test_rows_lie_behind_every_figure(page: str, facts: dict[str, dict[str, Any]]) -> None:
-    seen = facts[page]
+def test_rows_lie_behind_every_figure(page: str, facts: Facts) -> None:
+    seen = facts[page][WIDE]
     assert page in EMPTY or len(seen["rows"]) > 0
     for name, link in seen["rows"]:
         assert name.endswith(".csv") and link.startswith("data:text/csv;base64,")
@@ -123,8 +126,8 @@ def test_a_published_book_knows_its_address(book: Path) -> None:
 
 
 @needs_browser
-def test_every_page_opens_and_every_link_leads(book: Path) -> None:
-    assert open_every_page(book) == []
+def test_every_page_opens_and_every_link_leads(looked: tuple[list[str], Facts]) -> None:
+    assert looked[0] == []
 
 
 @needs_browser

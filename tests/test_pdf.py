@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 from browser import browser, chromium, served, settle
-from test_book import executed_page
+from built import executed_page
 
 from kdlib.base import paths
 
