@@ -46,7 +46,7 @@ CONTROL = "fine_tuned"
 
 
 def once(function: Callable[..., Found]) -> Callable[..., Found]:
-    """Remember what a function found in the last two tables: claims ask the same of a study's and of its control's."""
+    """Remember what a function found in the last four tables: claims and pages ask the same of a study's again."""
     known: list[tuple[pd.DataFrame, tuple[object, ...], Found]] = []
 
     @functools.wraps(function)
@@ -55,7 +55,7 @@ def once(function: Callable[..., Found]) -> Callable[..., Found]:
             if table is frame and others == more:
                 return found
         known.insert(0, (frame, more, function(frame, *more)))
-        del known[2:]
+        del known[4:]
         return known[0][2]
 
     return asked

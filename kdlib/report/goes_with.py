@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kdlib.report.choice import chosen
+from kdlib.report.choice import chosen, once
 from kdlib.report.claims.students import ENDS, FLOOR, grid, with_ends
 from kdlib.report.inference import Effect, mean_interval
 from kdlib.report.words import signed
@@ -26,15 +26,17 @@ LEAST = 4
 """Teachers that make a rank correlation."""
 
 
-def gains(students: pd.DataFrame, temperature: float | None = None) -> pd.DataFrame:
+@once
+def gains(frame: pd.DataFrame, temperature: float | None = None) -> pd.DataFrame:
     """Return each distilled student's gain over the one-hot student of its seed that was trained alike.
 
     Columns teacher_label, seed, temperature and gain, a row a teacher and seed.
 
     Args:
-        students: of one study and dataset, with those of one-hot labels.
+        frame: a study's rows on one dataset, with students of one-hot labels.
         temperature: T = S; None for the one that each teacher's validation accuracy chooses.
     """
+    students = frame[frame["run_type"] == "student"]
     rows = grid(students)
     if temperature is not None:
         rows = rows[(rows["temperature"] == temperature) & (rows["student_temperature"] == temperature)]
@@ -59,8 +61,7 @@ def teachers_and_gains(frame: pd.DataFrame, temperature: float | None = None, te
         tempered: whether distances are those of the answers at its students' T (of a stochastic teacher the average of
             its samples, of which students saw one a step), or as trained.
     """
-    both = gains(frame[frame["run_type"] == "student"], temperature)
-    both = both.merge(teachers_of(frame), on=["teacher_label", "seed"], suffixes=("", "_teacher"))
+    both = gains(frame, temperature).merge(teachers_of(frame), on=["teacher_label", "seed"], suffixes=("", "_teacher"))
     for measure in MEASURES if tempered else ():
         both[measure] = [row.get(f"{measure}_t{row['temperature']:g}", math.nan) for _, row in both.iterrows()]
     columns = ["teacher_label", "seed", "temperature", "gain", *MEASURES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,7 @@ class Part:
     chosen: bool = False
     """Whether it is of runs chosen by hand, which answer nothing."""
 
+    @functools.cache  # noqa: B019 - a page's parts live as long as the page
     def of(self, run_type: str) -> pd.DataFrame:
         """Return the rows of one run type, without those of another noise of the digits or for other images."""
         rows = self.frame[self.frame["run_type"] == run_type]

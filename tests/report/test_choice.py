@@ -88,3 +88,5 @@ def test_a_table_is_asked_once_and_never_taken_for_another() -> None:
     assert asked == [(3, "teacher"), (5, "teacher")], "a study and its control, in turn"
     assert longest(first, "student") == longest(same) == 3
     assert asked[2:] == [(3, "student"), (3, "teacher")], "an equal table is another"
+    assert longest(first) == 3 and len(asked) == 4, "four are known"
+    assert longest(pd.DataFrame()) == 0 and longest(first) == 3 and asked[5:] == [(3, "teacher")], "not five"

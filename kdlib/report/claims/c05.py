@@ -9,7 +9,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kdlib.measures.convergence import COLUMN, WINDOW, WINDOWS, of
-from kdlib.report.choice import chosen
+from kdlib.report.choice import chosen, once
 from kdlib.report.claims.claim import BAYES, Claim, Effects
 from kdlib.report.claims.students import compared, family, students_of, with_ends
 from kdlib.study.rows import histories
@@ -21,6 +21,16 @@ LABEL = "convergence"
 """Of the students that it rests on."""
 
 
+@once
+def _chosen(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return the students that C5 rests on, and their histories; None where a study has none."""
+    own = frame[frame["label"] == LABEL]
+    for rows in compared(own, LABEL):
+        both = with_ends(chosen(rows), own)
+        return both, histories(both)
+    return None
+
+
 def converging(frame: pd.DataFrame, window: int = WINDOW) -> pd.DataFrame | None:
     """Return the students that C5 rests on, each teacher's at its chosen setting, with their `convergence_noise`.
 
@@ -30,11 +40,10 @@ def converging(frame: pd.DataFrame, window: int = WINDOW) -> pd.DataFrame | None
         frame: students.
         window: epochs of the trend that is taken away.
     """
-    own = frame[frame["label"] == LABEL]
-    for rows in compared(own, LABEL):
-        both = with_ends(chosen(rows), own)
-        return both.assign(**{COLUMN: both["run"].map(of(histories(both), window))})
-    return None
+    if (found := _chosen(frame)) is None:
+        return None
+    rows, past = found
+    return rows.assign(**{COLUMN: rows["run"].map(of(past, window))})
 
 
 def effects(frame: pd.DataFrame, window: int = WINDOW) -> Effects:
