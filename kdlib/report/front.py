@@ -115,7 +115,7 @@ def sentences(shown: Sequence[Panel]) -> list[str]:
         doubt = "" if surely else ", not surely ahead of the next"
         head = f"**The {name_of(nearest)} teacher estimates the Bayes class probabilities best** on {where}"
         near.append(
-            f"On {where}, by {called(column.frame)}, it is {name_of(nearest)}: {words}."
+            f"On {where}, by {called(column.frame)}, it is the {name_of(nearest)} teacher: {words}."
             if near
             else f"{head}: {words}."
         )

@@ -10,15 +10,16 @@ import pandas as pd
 from kdlib.report.choice import TRAINING, chosen, effect, ranked, texts
 from kdlib.report.inference import Effect
 from kdlib.report.sections import named
+from kdlib.report.words import differences
 
 PHOTOS, ASKED = "cifar10", "cifar10h"
 DISTANCE = "test_kl_to_bcp"
 FLOOR, ANSWERS, PEOPLE = "one_hot", "exact_bcp", "people"
 
 
-def worded(text: str) -> str:
+def worded(text: str, who: str = "teacher") -> str:
     """Write people where the name of a measure has the class probabilities for which they stand here."""
-    return text.replace("BCP ‖ network", "people ‖ teacher").replace("the BCP", "people")
+    return text.replace("BCP ‖ network", f"people ‖ {who}").replace("the BCP", "people")
 
 
 def teachers(frame: pd.DataFrame) -> pd.DataFrame:
@@ -58,3 +59,13 @@ def gains(rows: pd.DataFrame) -> dict[str, Effect]:
     others = [str(one) for one in rows["teacher_label"].unique() if one != PEOPLE]
     found = {one: effect(rows, PEOPLE, one) for one in others}
     return {one: value for one, value in found.items() if value is not None}
+
+
+def said(rows: pd.DataFrame) -> list[str]:
+    """Say what people's answers give students in test accuracy over other supervisions; nothing without such pairs.
+
+    Args:
+        rows: of `students`.
+    """
+    found = differences(gains(rows), "accuracy")
+    return [f"Test accuracy of students that learn from people's answers, over those of: {found}."] if found else []

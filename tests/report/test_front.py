@@ -180,7 +180,7 @@ def test_photographs_stand_below_with_people_for_the_truth_once_every_seed_is_in
     assert [one.get_xlabel()[:10] for one in drawn.axes] == ["KL(BCP ‖ t", "KL(people "]
     assert [len(one.texts) for one in drawn.axes] == [2, 1], "nobody knows the ceiling of photographs"
     near, gained = front.sentences(both)
-    assert "On cifar10, by answers of people, it is variational: KL 0.100 nats, −0.200" in near
+    assert "On cifar10, by answers of people, it is the variational teacher: KL 0.100 nats, −0.200" in near
     assert "On cifar10 they are the same teacher's, +4.0 points. Over teachers trained apart on digits" in gained
     front.show(both)
     assert "exact BCPs on digits and the answers of people on cifar10" in shown[0] and "of exact probab" in shown[0]

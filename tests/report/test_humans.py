@@ -94,6 +94,7 @@ def test_what_students_of_people_gain(seeds: int) -> None:
         by[ANSWERS], by["deterministic"]
     )
     assert found[FLOOR].n == seeds and found[FLOOR].mean == pytest.approx(0.09)
+    assert "over those of: one-hot +9.00" in humans.said(rows)[0]
     figure = dots(rows, "test_accuracy")
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["one-hot", "deterministic", "people"]
 
@@ -101,4 +102,4 @@ def test_what_students_of_people_gain(seeds: int) -> None:
 def test_without_students_there_is_no_gain() -> None:
     assert humans.students(students()).empty and humans.students(students().iloc[:0]).empty
     only = humans.students(students(2, ASKED).query("teacher != 'exact_bcp'"))
-    assert humans.gains(only) == {}
+    assert humans.gains(only) == {} and humans.said(only) == []
