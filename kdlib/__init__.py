@@ -6,7 +6,8 @@ import sys
 
 # What is imported or read is no garbage: to look for some after each 700 new objects takes a tenth of every process.
 # Nothing large waits for the search: networks and their gradients go with their last reference, as a test says.
-gc.set_threshold(20_000)
+if 0 < gc.get_threshold()[0] < 20_000:  # whoever searches less or never goes on to
+    gc.set_threshold(20_000)
 
 
 def _leave() -> None:

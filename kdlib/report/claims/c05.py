@@ -22,7 +22,7 @@ LABEL = "convergence"
 
 
 @once
-def _chosen(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+def _with_histories(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     """Return the students that C5 rests on, and their histories; None where a study has none."""
     own = frame[frame["label"] == LABEL]
     for rows in compared(own, LABEL):
@@ -40,7 +40,7 @@ def converging(frame: pd.DataFrame, window: int = WINDOW) -> pd.DataFrame | None
         frame: students.
         window: epochs of the trend that is taken away.
     """
-    if (found := _chosen(frame)) is None:
+    if (found := _with_histories(frame)) is None:
         return None
     rows, past = found
     return rows.assign(**{COLUMN: rows["run"].map(of(past, window))})
